@@ -1,0 +1,32 @@
+-- The price catalogue, versioned: a price or limit change makes a new version, running subscriptions
+-- keep theirs. Filled from config/plans.toml. A control table: the same for every tenant, and public.
+
+CREATE TABLE plan_versions (
+    plan                 text        NOT NULL
+        CONSTRAINT plan_versions_plan_known CHECK (plan IN ('Free', 'Starter', 'Pro', 'Enterprise')),
+    version              integer     NOT NULL,
+    -- NULL in a limit means unlimited.
+    messages_per_month   bigint,
+    contacts             bigint,
+    users                bigint,
+    api_calls_per_minute integer     NOT NULL CHECK (api_calls_per_minute > 0),
+    webhook_endpoints    bigint,
+    storage_mb           bigint,
+    automations          bigint,
+    trial_days           integer     NOT NULL CHECK (trial_days >= 0),
+    created_at           timestamptz NOT NULL,
+    PRIMARY KEY (plan, version)
+);
+
+CREATE TABLE plan_prices (
+    plan         text    NOT NULL,
+    version      integer NOT NULL,
+    cycle        text    NOT NULL CHECK (cycle IN ('Monthly', 'Yearly', 'PayAsYouGo')),
+    currency     text    NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    amount_minor bigint  NOT NULL CHECK (amount_minor >= 0),
+    PRIMARY KEY (plan, version, cycle, currency),
+    FOREIGN KEY (plan, version) REFERENCES plan_versions (plan, version)
+);
+
+GRANT SELECT ON plan_versions, plan_prices TO pytake_api, pytake_worker;
+GRANT SELECT ON plan_versions TO pytake_edge_views;

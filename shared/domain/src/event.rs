@@ -1,0 +1,75 @@
+//! Names of what happened: the audit trail's actions.
+
+use crate::plan::spelled_enum;
+
+spelled_enum! {
+    /// Who did something.
+    ActorKind {
+        /// A signed-in person.
+        User,
+        /// An API key.
+        ApiKey,
+        /// Nobody signed in (sign-up, login, a mailed link).
+        Anonymous,
+        /// The platform itself: a job or a schedule.
+        System,
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What was done, as `noun.past_participle`. Stored; never renamed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action { $($(#[$doc])* $name,)* }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stored spelling.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A tenant signed up.
+    TenantCreated = "tenant.created",
+    /// A tenant's settings changed.
+    TenantUpdated = "tenant.updated",
+    /// A tenant was closed by its owner.
+    TenantClosed = "tenant.closed",
+    /// An invitation was made.
+    UserInvited = "user.invited",
+    /// An invitation was sent again, under a new token.
+    InvitationResent = "invitation.resent",
+    /// An invitation was withdrawn.
+    InvitationRevoked = "invitation.revoked",
+    /// An invited person joined.
+    UserJoined = "user.joined",
+    /// A member's role or permissions changed.
+    UserUpdated = "user.updated",
+    /// A member was removed.
+    UserRemoved = "user.removed",
+    /// Somebody signed in.
+    SessionStarted = "session.started",
+    /// Somebody signed out, or a session was revoked.
+    SessionEnded = "session.ended",
+    /// A rotated refresh token was presented again, after its grace: the family was revoked.
+    RefreshTokenReused = "refresh_token.reused",
+    /// An e-mail address was verified.
+    EmailVerified = "email.verified",
+    /// A password was set or changed.
+    PasswordChanged = "password.changed",
+    /// An API key was created.
+    ApiKeyCreated = "api_key.created",
+    /// An API key was deleted.
+    ApiKeyRevoked = "api_key.revoked",
+    /// The tenant's address allowlist changed.
+    IpAllowlistUpdated = "ip_allowlist.updated",
+    /// The subscription's plan or cycle changed, or will.
+    SubscriptionChanged = "subscription.changed",
+}

@@ -1,0 +1,16 @@
+//! The words that at least two of edge, API and workers speak: ids, names, plans, permissions, problems.
+//! Pure: no I/O, no time of day, no randomness; whatever a value needs is passed in.
+
+pub mod clock;
+pub mod email;
+pub mod event;
+pub mod faults;
+pub mod host;
+pub mod id;
+pub mod money;
+pub mod name;
+pub mod permission;
+pub mod plan;
+pub mod problem;
+pub mod secret;
+pub mod tenant;
