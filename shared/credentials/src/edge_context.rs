@@ -30,8 +30,10 @@ pub const LEN_MAX: usize = 2048;
 /// What the edge has established about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgeContext {
-    /// The request's id.
+    /// The request's id; a client may have chosen it.
     pub request_id: RequestId,
+    /// The edge's own number for this passage, never used twice: a client's request id is no nonce.
+    pub nonce: u64,
     /// The tenant that host, credential, header and path agree on; `None` where none is needed.
     pub tenant_id: Option<TenantId>,
     /// The tenant's plan.
@@ -120,6 +122,7 @@ pub enum ContextError {
 #[serde(deny_unknown_fields)]
 struct Payload {
     r: RequestId,
+    n: u64,
     e: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<Uuid>,
@@ -225,6 +228,7 @@ impl Payload {
         };
         Self {
             r: context.request_id,
+            n: context.nonce,
             e: expires,
             t: context.tenant_id.map(|id| id.as_uuid()),
             l: context.plan,
@@ -254,6 +258,7 @@ impl Payload {
         };
         Ok(EdgeContext {
             request_id: self.r,
+            nonce: self.n,
             tenant_id: self.t.map(TenantId::from_uuid),
             plan: self.l,
             principal,
@@ -285,6 +290,7 @@ mod tests {
     fn context(principal: Principal) -> EdgeContext {
         EdgeContext {
             request_id: RequestId::from_uuid(Uuid::from_u128(1)),
+            nonce: 7,
             tenant_id: Some(TenantId::from_uuid(Uuid::from_u128(2))),
             plan: Some(PlanName::Pro),
             principal,

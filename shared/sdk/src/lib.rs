@@ -108,6 +108,7 @@ mod tests {
     fn sealed(path: &str, now: Timestamp) -> (EdgeContext, String) {
         let context = EdgeContext {
             request_id: RequestId::from_uuid(Uuid::from_u128(1)),
+            nonce: 7,
             tenant_id: Some(TenantId::from_uuid(Uuid::from_u128(2))),
             plan: Some(PlanName::Free),
             principal: Principal::Anonymous,
