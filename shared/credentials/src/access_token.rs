@@ -191,7 +191,8 @@ impl TokenVerifier {
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
             .map_err(|_| TokenError::Invalid)?
             .claims;
-        in_force(claims, now)
+        in_force(&claims, now)?;
+        Ok(claims)
     }
 }
 
@@ -199,7 +200,7 @@ impl TokenVerifier {
 ///
 /// # Errors
 /// `Expired` past `exp`, `Invalid` before `nbf` or `iat`.
-pub fn in_force(claims: Claims, now: Timestamp) -> Result<Claims, TokenError> {
+pub fn in_force(claims: &Claims, now: Timestamp) -> Result<(), TokenError> {
     let now = now.as_second();
     let leeway = LEEWAY_SECS.cast_signed();
     if claims.nbf > now.saturating_add(leeway) || claims.iat > now.saturating_add(leeway) {
@@ -208,7 +209,7 @@ pub fn in_force(claims: Claims, now: Timestamp) -> Result<Claims, TokenError> {
     if claims.exp <= now.saturating_sub(leeway) {
         return Err(TokenError::Expired);
     }
-    Ok(claims)
+    Ok(())
 }
 
 impl std::fmt::Debug for TokenVerifier {

@@ -1,0 +1,201 @@
+-- The job queue: the schema that the runtime (apalis-postgres 1.0.0) expects, as one file, and what we add.
+--
+-- The library's own migrations are not run: they need pgcrypto, notify once a row, and would keep a second
+-- history. When the library is raised, its `migrations/` folder is compared with this file.
+--
+-- Nobody enqueues but through apalis.enqueue(): pytake_api may add jobs and can neither read nor change them.
+-- Payloads hold ids, never a secret or personal data.
+
+-- Trusted: the database's owner may create it. In `public`, where the driver looks the type up.
+CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public;
+
+CREATE SCHEMA apalis;
+
+-- One row a worker of a process, kept alive while the process lives.
+CREATE TABLE apalis.workers (
+    id           text        NOT NULL PRIMARY KEY,
+    worker_type  text        NOT NULL,
+    storage_name text        NOT NULL,
+    layers       text        NOT NULL DEFAULT '',
+    last_seen    timestamptz NOT NULL DEFAULT now(),
+    started_at   timestamptz
+);
+CREATE INDEX workers_by_last_seen ON apalis.workers (last_seen);
+
+-- The library reads columns by position: their order is part of its interface.
+-- The checks refuse rows that would end every worker which fetches them.
+CREATE TABLE apalis.jobs (
+    -- JSON: {"version", "job"}.
+    job             bytea       NOT NULL CHECK (octet_length(job) <= 65536),
+    -- A ULID.
+    id              text        NOT NULL PRIMARY KEY CHECK (id ~ '^[0-7][0-9A-HJKMNP-TV-Z]{25}$'),
+    -- The queue.
+    job_type        text        NOT NULL CHECK (char_length(job_type) BETWEEN 1 AND 100),
+    -- Waiting: Pending, or Failed with attempts left. Held by a worker: Queued, Running.
+    -- At its end: Done; dead: Failed with no attempts left (it kept failing), Killed (it was discarded).
+    status          text        NOT NULL DEFAULT 'Pending'
+        CHECK (status IN ('Pending', 'Queued', 'Running', 'Done', 'Failed', 'Killed')),
+    attempts        integer     NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    max_attempts    integer     NOT NULL DEFAULT 25 CHECK (max_attempts >= 1),
+    -- Not before.
+    run_at          timestamptz NOT NULL DEFAULT now(),
+    -- {"Ok": …} or {"Err": "why"} of the last attempt.
+    last_result     jsonb,
+    lock_at         timestamptz,
+    lock_by         text        REFERENCES apalis.workers (id),
+    done_at         timestamptz,
+    -- Higher first.
+    priority        integer     NOT NULL DEFAULT 0 CHECK (priority >= 0),
+    idempotency_key text        CHECK (char_length(idempotency_key) <= 300),
+    -- Tenant and trace, for whoever looks at the queue.
+    metadata        public.hstore CHECK (array_position(public.avals(metadata), NULL) IS NULL),
+    CONSTRAINT jobs_idempotency_key_unique UNIQUE (job_type, idempotency_key)
+);
+CREATE INDEX jobs_waiting ON apalis.jobs (job_type, priority DESC, run_at)
+    WHERE status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts);
+CREATE INDEX jobs_held ON apalis.jobs (lock_by) WHERE lock_by IS NOT NULL;
+CREATE INDEX jobs_ended ON apalis.jobs (job_type, status, done_at)
+    WHERE status IN ('Done', 'Killed', 'Failed');
+
+-- Hands up to v_job_count waiting jobs to a worker. As the library has it.
+CREATE FUNCTION apalis.get_jobs(worker_id text, v_job_type text, v_job_count integer DEFAULT 5)
+RETURNS SETOF apalis.jobs
+LANGUAGE sql
+AS $$
+    WITH jobs AS (
+        SELECT id
+        FROM apalis.jobs
+        WHERE (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))
+            AND run_at < now()
+            AND job_type = v_job_type
+        ORDER BY priority DESC, run_at
+        LIMIT v_job_count
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE apalis.jobs j
+    SET status = 'Queued', lock_by = worker_id, lock_at = now()
+    FROM jobs
+    WHERE j.id = jobs.id
+    RETURNING j.*
+$$;
+
+-- What a failed attempt waits before the next: 1 s, 2 s, 4 s, … at most an hour, a fifth more or less so
+-- that jobs which failed together do not come back together.
+CREATE FUNCTION apalis.backoff(attempts integer) RETURNS interval
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog
+AS $$
+    SELECT make_interval(
+        secs => least(3600, power(2, least(greatest(attempts, 1), 20) - 1)) * (0.8 + 0.4 * random()))
+$$;
+
+-- A worker lets go of a job. The library would run a failed one again at once, and one that kills its
+-- process for ever; here the pause and the limit are stored, so that they survive any crash.
+CREATE FUNCTION apalis.settle() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+AS $$
+BEGIN
+    -- Free for pruning of the worker's row, and a late second answer of that worker finds nothing.
+    NEW.lock_by := NULL;
+    IF NEW.status NOT IN ('Pending', 'Failed') OR NEW.attempts <= OLD.attempts THEN
+        RETURN NEW;
+    END IF;
+    -- Handed back by a stopping worker before it was begun: no attempt was made.
+    IF NEW.status = 'Pending' AND NEW.last_result ->> 'Err' = 'Re-enqueued due to worker shutdown' THEN
+        NEW.attempts := OLD.attempts;
+        NEW.last_result := OLD.last_result;
+        RETURN NEW;
+    END IF;
+    -- Failed, or its worker vanished. At the limit this is its end: a dead letter.
+    NEW.status := 'Failed';
+    NEW.done_at := now();
+    IF NEW.attempts < NEW.max_attempts AND NEW.run_at <= now() THEN
+        NEW.run_at := now() + apalis.backoff(NEW.attempts);
+    END IF;
+    -- A run_at that is ahead already was asked for by the job itself.
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER settle BEFORE UPDATE ON apalis.jobs
+    FOR EACH ROW
+    WHEN (OLD.status IN ('Queued', 'Running') AND NEW.status NOT IN ('Queued', 'Running'))
+    EXECUTE FUNCTION apalis.settle();
+
+-- One wake-up a statement and queue, folded by Postgres to one a transaction; the workers' poll is the net.
+CREATE FUNCTION apalis.wake_workers() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+AS $$
+BEGIN
+    PERFORM pg_notify('apalis_jobs', due.job_type)
+    FROM (SELECT DISTINCT job_type FROM inserted WHERE run_at <= now()) AS due;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER wake_workers AFTER INSERT ON apalis.jobs
+    REFERENCING NEW TABLE AS inserted
+    FOR EACH STATEMENT EXECUTE FUNCTION apalis.wake_workers();
+
+-- 48 bits of milliseconds and 80 random ones (of a UUID, without its version and variant), in base 32.
+CREATE FUNCTION apalis.generate_ulid() RETURNS text
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog
+AS $$
+    SELECT string_agg(
+        substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + substring(ulid.bits FROM 5 * i + 1 FOR 5)::bit(5)::integer, 1),
+        '' ORDER BY i)
+    FROM
+        (
+            SELECT
+                B'00'
+                || (extract(epoch FROM clock_timestamp()) * 1000)::bigint::bit(48)
+                || ('x' || left(random.hex, 12) || right(random.hex, 8))::bit(80) AS bits
+            FROM (SELECT replace(gen_random_uuid()::text, '-', '') AS hex) AS random
+        ) AS ulid,
+        generate_series(0, 25) AS i
+$$;
+
+-- Adds a job in the caller's transaction. False: one with this key is or was there, and nothing was added.
+-- SECURITY DEFINER: whoever enqueues needs no right on the table. The tenant is the transaction's own.
+CREATE FUNCTION apalis.enqueue(
+    queue           text,
+    payload         jsonb,
+    max_attempts    integer,
+    run_at          timestamptz DEFAULT NULL,
+    priority        integer DEFAULT 0,
+    idempotency_key text DEFAULT NULL,
+    traceparent     text DEFAULT NULL
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public
+AS $$
+DECLARE
+    tenant   text := nullif(current_setting('app.tenant_id', true), '');
+    metadata hstore := ''::hstore;
+BEGIN
+    IF tenant IS NOT NULL THEN
+        metadata := metadata || hstore('tenant_id', tenant);
+    END IF;
+    IF traceparent IS NOT NULL THEN
+        metadata := metadata || hstore('traceparent', traceparent);
+    END IF;
+    INSERT INTO apalis.jobs
+        (id, job_type, job, max_attempts, run_at, priority, idempotency_key, metadata)
+    VALUES (
+        apalis.generate_ulid(), enqueue.queue, convert_to(enqueue.payload::text, 'UTF8'),
+        enqueue.max_attempts, coalesce(enqueue.run_at, now()), enqueue.priority,
+        enqueue.idempotency_key, metadata
+    )
+    ON CONFLICT ON CONSTRAINT jobs_idempotency_key_unique DO NOTHING;
+    RETURN FOUND;
+END
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA apalis FROM PUBLIC;
+GRANT USAGE ON SCHEMA apalis TO pytake_api, pytake_worker;
+GRANT EXECUTE ON FUNCTION apalis.enqueue TO pytake_api, pytake_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON apalis.jobs, apalis.workers TO pytake_worker;
+GRANT EXECUTE ON FUNCTION apalis.get_jobs, apalis.backoff TO pytake_worker;

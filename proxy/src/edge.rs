@@ -1,0 +1,403 @@
+//! The edge's part in each phase of a request, in phase order: the table of contents. Filters gather, decide
+//! and act; none calls another.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use credentials::access_token::Claims;
+use credentials::api_key::ApiKey;
+use credentials::edge_context::Principal;
+use domain::clock::{Clock, SystemClock};
+use domain::id::RequestId;
+use domain::problem::ProblemKind;
+use feed::Xid;
+use http::HeaderValue;
+use http::header::SERVER;
+use jiff::Timestamp;
+use limits::Verdict;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+use policy::routes::Route;
+use policy::{Decision, Grant, HeaderFact, RequestFacts};
+use prometheus::IntGauge;
+
+use crate::access_log::{AccessLog, Line};
+use crate::answer::{self, REQUEST_ID};
+use crate::facts::{self, TrustedProxies};
+use crate::forward::{Forwarder, Passage};
+use crate::limiter;
+use crate::metrics::Vitals;
+use crate::policy_feed::InForce;
+use crate::problem::Problem;
+
+/// How often a request is tried, over all peers.
+pub(crate) const TRIES_MAX: usize = 3;
+/// Longest that the rest of a refused request's body is read, so that its sender sees the answer.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+/// Longest that one write to a client may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The API's word for "this wrote": stripped, and waited for.
+const COMMITTED: &str = "x-pytake-committed";
+
+/// Everything that a request meets.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) vitals: Vitals,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) access_log: Arc<AccessLog>,
+    pub(crate) header_bytes_max: usize,
+    pub(crate) policy_stale_after: Duration,
+}
+
+/// What is known of one request so far.
+#[derive(Debug)]
+pub(crate) struct Ctx {
+    /// When its header was complete: the moment that it is judged by.
+    now: Timestamp,
+    started: Instant,
+    request_id: RequestId,
+    request_id_value: HeaderValue,
+    client_address: IpAddr,
+    route: Option<Arc<Route>>,
+    grant: Option<Grant>,
+    verdict: Option<Verdict>,
+    problem: Option<ProblemKind>,
+    body_bytes: u64,
+    tried: Vec<usize>,
+    _in_flight: InFlight,
+}
+
+/// Counts a request as being served for as long as it lives, even if a filter panics.
+#[derive(Debug)]
+struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    /// Boxed: pingora moves it from future to future.
+    type CTX = Box<Ctx>;
+
+    fn new_ctx(&self) -> Box<Ctx> {
+        let gauge = self.vitals.metrics.in_flight.clone();
+        gauge.inc();
+        let now = SystemClock.now();
+        let request_id = RequestId::new(now, rand::random());
+        Box::new(Ctx {
+            now,
+            started: Instant::now(),
+            request_id,
+            request_id_value: id_value(request_id),
+            client_address: policy::cidr::UNKNOWN_ADDRESS,
+            route: None,
+            grant: None,
+            verdict: None,
+            problem: None,
+            body_bytes: 0,
+            tried: Vec::new(),
+            _in_flight: InFlight(gauge),
+        })
+    }
+
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Box<Ctx>,
+    ) -> pingora::Result<()> {
+        session.set_total_drain_timeout(Some(DRAIN_MAX));
+        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        let peer = session.client_addr().and_then(|address| address.as_inet()).copied();
+        let request = session.req_header();
+        ctx.client_address = self.trusted_proxies.client_address(peer, &request.headers);
+        if let HeaderFact::Value(text) = facts::header(request, "x-request-id")
+            && let Ok(id) = text.parse()
+        {
+            ctx.request_id = id;
+            ctx.request_id_value = id_value(id);
+        }
+        Ok(())
+    }
+
+    // The rare ways of a filter are boxed, so that the future of the common one stays small.
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Box<Ctx>,
+    ) -> pingora::Result<bool> {
+        let health = match session.req_header().uri.path() {
+            "/healthz" => Some(Ok(())),
+            "/readyz" => Some(self.vitals.ready()),
+            _ => None,
+        };
+        if let Some(health) = health {
+            Box::pin(answer::health(session, health, &ctx.request_id_value)).await?;
+            return Ok(true);
+        }
+        let outcome = match self.admit(session.req_header(), ctx) {
+            Ok(()) => self.take_limits(ctx).await,
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = outcome {
+            ctx.problem = Some(problem.kind);
+            Box::pin(answer::problem(session, &problem, &ctx.request_id_value)).await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        ctx: &mut Box<Ctx>,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        let grant = ctx.grant.as_ref().ok_or_else(not_granted)?;
+        let affinity = grant.tenant.map_or(0, |(id, _)| id.as_uuid().as_u128());
+        let (number, mut peer) =
+            self.vitals.upstreams.pick(&grant.route.upstream, affinity, &ctx.tried).ok_or_else(
+                || Error::explain(ErrorType::ConnectError, "no peer is resolved").into_up(),
+            )?;
+        if grant.route.read_timeout.is_some() {
+            peer.options.read_timeout = grant.route.read_timeout;
+        }
+        ctx.tried.push(number);
+        Ok(Box::new(peer))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Box<Ctx>,
+    ) -> pingora::Result<()> {
+        let passage = Passage {
+            grant: ctx.grant.as_ref().ok_or_else(not_granted)?,
+            request_id: ctx.request_id,
+            request_id_value: &ctx.request_id_value,
+            client_address: ctx.client_address,
+            scheme: "http",
+        };
+        self.forwarder.prepare(request, &passage, ctx.now)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut Box<Ctx>,
+    ) -> pingora::Result<()> {
+        ctx.body_bytes += body.as_ref().map_or(0, |part| part.len() as u64);
+        let bytes_max = ctx.route.as_ref().map_or(0, |route| route.body_bytes_max);
+        if ctx.body_bytes > bytes_max {
+            return Err(Error::explain(ErrorType::HTTPStatus(413), "body too large").into_down());
+        }
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Box<Ctx>,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let (Some(route), Some(number)) = (&ctx.route, ctx.tried.last()) {
+            self.vitals.upstreams.mark_unfit(&route.upstream, *number);
+        }
+        // Nothing was sent, so any request may be tried elsewhere.
+        error.set_retry(ctx.tried.len() < TRIES_MAX);
+        error
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Box<Ctx>,
+    ) -> pingora::Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        if let Some(committed) = response.remove_header(COMMITTED) {
+            let xid = committed.to_str().ok().and_then(|text| text.parse::<Xid>().ok());
+            if let Some(xid) = xid
+                && !Box::pin(self.vitals.policy.wait_for(xid)).await
+            {
+                self.vitals.metrics.commit_waits_missed.inc();
+            }
+        }
+        response.remove_header(&SERVER);
+        response.insert_header(REQUEST_ID, ctx.request_id_value.clone())?;
+        if let Some(verdict) = &ctx.verdict {
+            limiter::write_headers(response, verdict)?;
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Box<Ctx>,
+    ) -> FailToProxy {
+        let unwritten = session.response_written().is_none();
+        let Some(problem) = Problem::of_error(error).filter(|_| unwritten) else {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        ctx.problem = Some(problem.kind);
+        session.set_keepalive(None);
+        let written = answer::problem(session, &problem, &ctx.request_id_value).await;
+        if written.is_ok() && problem.kind == ProblemKind::PayloadTooLarge {
+            // A sender that is cut off while writing would not see the answer.
+            let drained = tokio::time::timeout(DRAIN_MAX, session.drain_request_body()).await;
+            tracing::debug!(whole = drained.is_ok(), "drained a body that was too large");
+        }
+        FailToProxy { error_code: problem.kind.status(), can_reuse_downstream: false }
+    }
+
+    /// For pingora's own error records: without the query, in which mailed tokens travel.
+    fn request_summary(&self, session: &Session, ctx: &Box<Ctx>) -> String {
+        let request = session.req_header();
+        let id = ctx.request_id_value.to_str().unwrap_or_default();
+        format!("{} {} {id}", request.method, request.uri.path())
+    }
+
+    /// Clients that hang up are their own affair; logging each would let them flood the log.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Ctx>, error: &Error) -> bool {
+        *error.esource() == ErrorSource::Downstream
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<Ctx>) {
+        let metrics = &self.vitals.metrics;
+        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        let route = ctx.route.as_ref().map(|route| route.template.as_str());
+        metrics.count(route.unwrap_or("none"), status, ctx.problem);
+        metrics.request_seconds.observe(ctx.started.elapsed().as_secs_f64());
+        if self.access_log.samples(rand::random()) && !self.log(session, error, ctx, status) {
+            metrics.log_lines_dropped.inc();
+        }
+    }
+}
+
+impl Edge {
+    /// Decides on the request, as far as that needs no waiting, and keeps the grant.
+    fn admit(&self, request: &RequestHeader, ctx: &mut Ctx) -> Result<(), Problem> {
+        let malformed = |detail| Problem::new(ProblemKind::MalformedRequest, detail);
+        facts::check_size(request, self.header_bytes_max).map_err(malformed)?;
+        let host = facts::host(request).map_err(malformed)?;
+        let path = facts::path(request).map_err(malformed)?;
+        let in_force = self.vitals.policy.current();
+        let in_force = in_force.as_deref().filter(|_| !self.stale()).ok_or_else(|| {
+            Problem::new(
+                ProblemKind::PolicyStale,
+                "The edge cannot reach its database, so it does not decide; try again shortly.",
+            )
+        })?;
+
+        let authorization = facts::header(request, "authorization");
+        let token = token(authorization);
+        let remembered = token.and_then(|token| self.remembered(in_force, token));
+        let facts = RequestFacts {
+            host: &host,
+            method: request.method.as_str(),
+            path,
+            authorization,
+            api_key: facts::header(request, "x-api-key"),
+            tenant: facts::header(request, "x-tenant-id"),
+            client_address: ctx.client_address,
+            remembered: remembered.as_deref(),
+        };
+        let start = Instant::now();
+        let decision = policy::decide(in_force.policy(), &facts, ctx.now);
+        self.vitals.metrics.decision_seconds.observe(start.elapsed().as_secs_f64());
+
+        let mut grant = match decision {
+            Decision::Allow(grant) => grant,
+            Decision::Deny(denial) => {
+                ctx.route.clone_from(&denial.route);
+                return Err(denial.into());
+            }
+        };
+        ctx.route = Some(Arc::clone(&grant.route));
+        if let (Some(claims), Some(token)) = (grant.verified.take(), token) {
+            self.vitals.policy.remember(in_force, token, *claims);
+        }
+        facts::check_body_size(request, grant.route.body_bytes_max)?;
+        ctx.grant = Some(grant);
+        Ok(())
+    }
+
+    fn stale(&self) -> bool {
+        self.vitals.policy.status().age().is_none_or(|age| age > self.policy_stale_after)
+    }
+
+    fn remembered(&self, in_force: &InForce, token: &str) -> Option<Arc<Claims>> {
+        self.vitals.policy.remembered(in_force, token)
+    }
+
+    /// Takes a permit of each limit that the grant names.
+    async fn take_limits(&self, ctx: &mut Ctx) -> Result<(), Problem> {
+        let Some(grant) = &ctx.grant else { return Ok(()) };
+        let demands = limiter::demands(&grant.cells);
+        let verdict = limits::take(&self.vitals.limiter, demands).await;
+        ctx.verdict = Some(verdict);
+        match &verdict.refusal {
+            Some(refusal) => Err(Problem::limited(refusal, verdict)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the access log's line; false if it was dropped.
+    fn log(&self, session: &Session, error: Option<&Error>, ctx: &Ctx, status: u16) -> bool {
+        let request = session.req_header();
+        let principal = ctx.grant.as_ref().map(|grant| grant.principal);
+        let (user_id, api_key_id) = match principal {
+            Some(Principal::User { user_id, .. }) => (Some(user_id), None),
+            Some(Principal::ApiKey { api_key_id, .. }) => (None, Some(api_key_id)),
+            _ => (None, None),
+        };
+        self.access_log.write(&Line {
+            at: ctx.now,
+            request_id: ctx.request_id_value.to_str().unwrap_or_default(),
+            client: ctx.client_address,
+            host: request.headers.get("host").and_then(|value| value.to_str().ok()),
+            method: request.method.as_str(),
+            path: request.uri.path(),
+            route: ctx.route.as_ref().map(|route| route.template.as_str()),
+            status,
+            problem: ctx.problem.map(ProblemKind::slug),
+            tenant_id: ctx.grant.as_ref().and_then(|grant| grant.tenant).map(|(id, _)| id),
+            user_id,
+            api_key_id,
+            request_bytes: session.body_bytes_read() as u64,
+            response_bytes: session.body_bytes_sent() as u64,
+            duration_us: u64::try_from(ctx.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            error: error.map(|error| error.etype().as_str().to_owned()),
+        })
+    }
+}
+
+/// The access token of a request, if it sends one.
+fn token(authorization: HeaderFact<'_>) -> Option<&str> {
+    let HeaderFact::Value(text) = authorization else { return None };
+    policy::bearer(text).filter(|credential| !ApiKey::looks_like(credential))
+}
+
+fn not_granted() -> Box<Error> {
+    Error::explain(ErrorType::InternalError, "a request without a grant must not go upstream")
+}
+
+fn id_value(id: RequestId) -> HeaderValue {
+    // An id is letters, digits and an underscore, so this cannot fail.
+    HeaderValue::try_from(id.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

@@ -1,0 +1,262 @@
+//! What goes upstream: whatever a client could forge is removed, then the edge's own headers are set, with the
+//! signed context last.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use credentials::SymmetricKey;
+use credentials::edge_context::{self, Binding, ContextKey, EdgeContext};
+use domain::id::RequestId;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use pingora::http::RequestHeader;
+use policy::Grant;
+use policy::routes::Auth;
+
+// Spelled as on the wire: pingora looks a `HeaderName`'s case up each time.
+const REQUEST_ID: &str = "X-Request-Id";
+const API_KEY: &str = "x-api-key";
+const TRACE: &str = "Traceparent";
+const FORWARDED_FOR: &str = "X-Forwarded-For";
+const FORWARDED_PROTO: &str = "X-Forwarded-Proto";
+const FORWARDED_HOST: &str = "X-Forwarded-Host";
+
+/// Signs contexts, one key for each pool.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    keys: HashMap<Arc<str>, ContextKey>,
+    nonce: AtomicU64,
+}
+
+/// What the edge established about a request before it goes upstream.
+#[derive(Debug)]
+pub(crate) struct Passage<'a> {
+    pub(crate) grant: &'a Grant,
+    pub(crate) request_id: RequestId,
+    pub(crate) request_id_value: &'a HeaderValue,
+    pub(crate) client_address: IpAddr,
+    pub(crate) scheme: &'static str,
+}
+
+impl Forwarder {
+    /// A forwarder to `pools`; `nonce` is where its numbers start, at random, so that no two runs share them.
+    pub(crate) fn new<'a>(
+        context_key: &SymmetricKey,
+        pools: impl Iterator<Item = &'a Arc<str>>,
+        nonce: u64,
+    ) -> Self {
+        let keys =
+            pools.map(|name| (Arc::clone(name), ContextKey::new(context_key, name))).collect();
+        Self { keys, nonce: AtomicU64::new(nonce) }
+    }
+
+    /// Makes `request` what the upstream may believe.
+    pub(crate) fn prepare(
+        &self,
+        request: &mut RequestHeader,
+        passage: &Passage<'_>,
+        now: Timestamp,
+    ) -> pingora::Result<()> {
+        let host = request.headers.get("host").cloned();
+        plain(request)?;
+        remove_forgeable(request, passage.grant.route.auth);
+
+        request.insert_header(REQUEST_ID, passage.request_id_value.clone())?;
+        request.insert_header(FORWARDED_FOR, passage.client_address.to_string())?;
+        request.insert_header(FORWARDED_PROTO, HeaderValue::from_static(passage.scheme))?;
+        if let Some(host) = host {
+            request.insert_header(FORWARDED_HOST, host)?;
+        }
+        if !request.headers.get(TRACE).is_some_and(|value| is_traceparent(value.as_bytes())) {
+            request.insert_header(TRACE, new_traceparent())?;
+        }
+        if let Some(context) = self.context(request, passage, now) {
+            request.insert_header(edge_context::HEADER, context)?;
+        }
+        Ok(())
+    }
+
+    fn context(
+        &self,
+        request: &RequestHeader,
+        passage: &Passage<'_>,
+        now: Timestamp,
+    ) -> Option<String> {
+        let grant = passage.grant;
+        let key = self.keys.get(&grant.route.upstream)?;
+        let context = EdgeContext {
+            request_id: passage.request_id,
+            nonce: self.nonce.fetch_add(1, Ordering::Relaxed),
+            tenant_id: grant.tenant.map(|(id, _)| id),
+            plan: grant.tenant.map(|(_, plan)| plan),
+            principal: grant.principal,
+            client_address: passage.client_address,
+        };
+        let path_and_query = request.uri.path_and_query().map_or("/", |path| path.as_str());
+        let binding = Binding {
+            audience: &grant.route.upstream,
+            method: request.method.as_str(),
+            path_and_query,
+        };
+        Some(key.seal(&context, binding, now))
+    }
+}
+
+/// Puts the request into its plain form: origin-form target (an absolute one would carry the client's idea of
+/// the host upstream; RFC 9112, 3.2.2), and no memory of how the client capitalised its headers, which costs
+/// as much again as the headers themselves.
+fn plain(request: &mut RequestHeader) -> pingora::Result<()> {
+    let empty = RequestHeader::build_no_case("GET", b"/", Some(0))?;
+    let mut parts: http::request::Parts = std::mem::replace(request, empty).into();
+    if parts.uri.authority().is_some() {
+        let path = parts.uri.path_and_query().cloned();
+        parts.uri = path.map(http::Uri::from).unwrap_or_default();
+    }
+    *request = parts.into();
+    Ok(())
+}
+
+fn remove_forgeable(request: &mut RequestHeader, auth: Auth) {
+    let forged: Vec<HeaderName> =
+        request.headers.keys().filter(|name| is_forgeable(name.as_str())).cloned().collect();
+    for name in &forged {
+        request.remove_header(name);
+    }
+    // Credentials end here, where they were judged. On a public route nobody looked at them, and an
+    // application may have its own.
+    if auth != Auth::Public {
+        request.remove_header(&AUTHORIZATION);
+        request.remove_header(API_KEY);
+    }
+}
+
+/// Whether only the edge may say this to an upstream. Underscores count as hyphens: some servers fold them.
+fn is_forgeable(name: &str) -> bool {
+    let starts_with = |prefix: &str| {
+        name.len() >= prefix.len()
+            && name
+                .bytes()
+                .zip(prefix.bytes())
+                .all(|(byte, wanted)| byte == wanted || (byte == b'_' && wanted == b'-'))
+    };
+    let is = |whole: &str| name.len() == whole.len() && starts_with(whole);
+    starts_with("x-pytake-")
+        || starts_with("x-forwarded-")
+        || is("x-tenant-id")
+        || is("forwarded")
+        || is("x-real-ip")
+}
+
+/// W3C Trace Context, version 00.
+fn is_traceparent(value: &[u8]) -> bool {
+    let hex = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let zero = |bytes: &[u8]| bytes.iter().all(|b| *b == b'0');
+    let parts: Vec<&[u8]> = value.split(|byte| *byte == b'-').collect();
+    let [version, trace, span, flags] = parts.as_slice() else { return false };
+    *version == b"00"
+        && trace.len() == 32
+        && span.len() == 16
+        && flags.len() == 2
+        && parts.iter().all(|part| hex(part))
+        && !zero(trace)
+        && !zero(span)
+}
+
+fn new_traceparent() -> String {
+    let (trace, span): (u128, u64) = rand::random();
+    format!("00-{:032x}-{:016x}-01", trace.max(1), span.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use credentials::edge_context::Principal;
+    use domain::secret::Secret;
+    use policy::LimitCells;
+    use policy::routes::{RouteMatch, RouteTable};
+
+    fn context_key() -> SymmetricKey {
+        SymmetricKey::new(Secret::new([3; 32]))
+    }
+
+    fn grant() -> Grant {
+        let table = RouteTable::parse(
+            "t",
+            "upstreams.api = { peers = [\"a:1\"] }\nroutes = [{ methods = [\"GET\"], path = \"/a\", upstream = \"api\", auth = \"user\", tenant = \"none\" }]",
+        )
+        .unwrap();
+        let RouteMatch::Found { route, .. } = table.find("GET", "/a") else { panic!("no route") };
+        Grant {
+            route: Arc::clone(route),
+            tenant: None,
+            principal: Principal::Anonymous,
+            cells: LimitCells::default(),
+            verified: None,
+        }
+    }
+
+    fn prepared(uri: &str, headers: &[(&'static str, &str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        request.set_uri(uri.parse().unwrap());
+        for (name, value) in headers {
+            request.append_header(*name, *value).unwrap();
+        }
+        let pool: Arc<str> = Arc::from("api");
+        let forwarder = Forwarder::new(&context_key(), std::iter::once(&pool), 7);
+        let grant = grant();
+        let passage = Passage {
+            grant: &grant,
+            request_id: RequestId::new(Timestamp::UNIX_EPOCH, [5; 10]),
+            request_id_value: &HeaderValue::from_static("req_x"),
+            client_address: "192.0.2.1".parse().unwrap(),
+            scheme: "http",
+        };
+        forwarder.prepare(&mut request, &passage, Timestamp::UNIX_EPOCH).unwrap();
+        request
+    }
+
+    #[test]
+    fn whatever_a_client_could_forge_is_gone() {
+        let forged = [
+            ("X-Tenant-ID", "forged"),
+            ("x_tenant_id", "forged"),
+            ("X-Pytake-Context", "forged"),
+            ("x-pytake_anything", "forged"),
+            ("Forwarded", "for=forged"),
+            ("X-Forwarded-For", "forged"),
+            ("x_forwarded_for", "forged"),
+            ("X-Forwarded-Port", "forged"),
+            ("X-Real-IP", "forged"),
+            ("Authorization", "Bearer forged"),
+            ("X-Api-Key", "forged"),
+            ("X-Request-Id", "forged"),
+            ("traceparent", "forged"),
+        ];
+        let request = prepared("/a", &forged);
+        for (name, value) in &request.headers {
+            assert!(!value.to_str().unwrap().contains("forged"), "{name}");
+        }
+        assert_eq!(request.headers["x-forwarded-for"], "192.0.2.1");
+        assert!(is_traceparent(request.headers["traceparent"].as_bytes()));
+    }
+
+    #[test]
+    fn the_context_opens_for_this_very_request() {
+        let request = prepared("http://a.b/a?b=c", &[("host", "a.b")]);
+        assert_eq!(request.uri.to_string(), "/a?b=c");
+        let key = ContextKey::new(&context_key(), "api");
+        let value = request.headers["x-pytake-context"].to_str().unwrap();
+        let binding = |path_and_query| Binding { audience: "api", method: "GET", path_and_query };
+        assert!(key.open(value, binding("/a?b=c"), Timestamp::UNIX_EPOCH).is_ok());
+        assert!(key.open(value, binding("/a?b=d"), Timestamp::UNIX_EPOCH).is_err());
+    }
+
+    #[test]
+    fn a_good_trace_goes_on() {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(prepared("/a", &[("traceparent", trace)]).headers["traceparent"], trace);
+        assert!(!is_traceparent(b"00-00000000000000000000000000000000-00f067aa0ba902b7-01"));
+    }
+}

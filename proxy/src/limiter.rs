@@ -1,0 +1,111 @@
+//! The limits of a request: which cells it takes of, and how the outcome reads in headers
+//! (draft-ietf-httpapi-ratelimit-headers-10).
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::header::{HeaderValue, RETRY_AFTER};
+use limits::gcra::WINDOW_SECS;
+use limits::{CellKey, Demand, Demands, Verdict};
+use pingora::http::ResponseHeader;
+use policy::{LimitCell, LimitCells, LimitScope};
+
+// Spelled as on the wire: pingora looks a `HeaderName`'s case up each time.
+const POLICY: &str = "RateLimit-Policy";
+const LIMIT: &str = "RateLimit";
+/// What one limit takes up in a header, about.
+const ITEM_LEN: usize = 40;
+
+/// The demands for a granted request's cells.
+pub(crate) fn demands(cells: &LimitCells) -> Demands {
+    [cells.address, cells.api_key, cells.tenant].map(|cell| cell.map(demand))
+}
+
+fn demand(LimitCell { scope, per_minute }: LimitCell) -> Demand {
+    let (key, policy) = match scope {
+        LimitScope::Tenant(id) => {
+            (CellKey { space: "tenant", id: id.as_uuid().as_u128(), part: 0 }, "plan")
+        }
+        LimitScope::ApiKey(id) => {
+            (CellKey { space: "key", id: id.as_uuid().as_u128(), part: 0 }, "key")
+        }
+        LimitScope::Address(route, address) => {
+            (CellKey { space: "address", id: bits(address), part: route }, "address")
+        }
+    };
+    Demand { key, per_minute, policy }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Says in `response` how every limit stands, and after a refusal when to come back.
+pub(crate) fn write_headers(
+    response: &mut ResponseHeader,
+    verdict: &Verdict,
+) -> pingora::Result<()> {
+    let mut policies = String::with_capacity(ITEM_LEN);
+    let mut limits = String::with_capacity(ITEM_LEN);
+    for standing in verdict.standings.iter().flatten() {
+        let separator = if policies.is_empty() { "" } else { ", " };
+        let (name, quota, left) = (standing.policy, standing.quota, standing.remaining);
+        let reset_secs = ceil_secs(standing.reset);
+        // Writing into a String cannot fail.
+        let _ = write!(policies, "{separator}\"{name}\";q={quota};w={WINDOW_SECS}");
+        let _ = write!(limits, "{separator}\"{name}\";r={left};t={reset_secs}");
+    }
+    if !policies.is_empty() {
+        response.insert_header(POLICY, policies)?;
+        response.insert_header(LIMIT, limits)?;
+    }
+    if let Some(refusal) = verdict.refusal {
+        let secs = ceil_secs(refusal.retry_after).max(1);
+        response.insert_header(RETRY_AFTER, HeaderValue::from(secs))?;
+    }
+    Ok(())
+}
+
+/// What the refused caller reads.
+pub(crate) fn refusal_detail(refusal: &limits::Refusal) -> String {
+    let whose = match refusal.policy {
+        "plan" => "The tenant's plan allows",
+        "key" => "The API key allows",
+        _ => "One address may make",
+    };
+    let (quota, secs) = (refusal.quota, ceil_secs(refusal.retry_after).max(1));
+    format!("{whose} {quota} calls a minute here; try again in {secs} s.")
+}
+
+/// Whole seconds, rounded up: waiting as told must suffice.
+fn ceil_secs(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use limits::{Refusal, Standing};
+
+    #[test]
+    fn headers_are_structured_fields() {
+        let standing = |policy, quota, remaining| {
+            Some(Standing { policy, quota, remaining, reset: Duration::from_millis(5_001) })
+        };
+        let retry_after = Duration::from_millis(5_001);
+        let verdict = Verdict {
+            standings: [standing("key", 3, 2), standing("plan", 10, 0), None],
+            refusal: Some(Refusal { policy: "plan", quota: 10, retry_after }),
+        };
+        let mut response = ResponseHeader::build(429, None).unwrap();
+        write_headers(&mut response, &verdict).unwrap();
+        let header = |name: &str| response.headers[name].to_str().unwrap();
+        assert_eq!(header("ratelimit-policy"), r#""key";q=3;w=60, "plan";q=10;w=60"#);
+        assert_eq!(header("ratelimit"), r#""key";r=2;t=6, "plan";r=0;t=6"#);
+        assert_eq!(header("retry-after"), "6");
+    }
+}

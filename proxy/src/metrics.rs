@@ -1,0 +1,278 @@
+//! What the edge counts, and the private listener that shows it: `/metrics`, `/healthz`, `/readyz`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use domain::problem::ProblemKind;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{Response, StatusCode};
+use limits::Limiter;
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+use crate::policy_feed::PolicyFeed;
+use crate::upstreams::Upstreams;
+
+/// Bounds of the histogram of decisions, in seconds.
+const DECISION_BUCKETS: &[f64] =
+    &[1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2];
+/// Bounds of the histogram of requests, in seconds.
+const REQUEST_BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Counters of the request path.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    denials: IntCounterVec,
+    pub(crate) decision_seconds: Histogram,
+    pub(crate) request_seconds: Histogram,
+    pub(crate) in_flight: IntGauge,
+    pub(crate) commit_waits_missed: IntCounter,
+    pub(crate) log_lines_dropped: IntCounter,
+    gauges: Gauges,
+}
+
+/// Values that are read off when they are asked for.
+#[derive(Debug)]
+struct Gauges {
+    policy_age: Gauge,
+    policy_loads: IntCounter,
+    policy_load_seconds: Gauge,
+    redis_connected: IntGauge,
+    leases: IntCounter,
+    fallbacks: IntCounter,
+    outages: IntCounter,
+    edges: IntGauge,
+    cells: IntGauge,
+    peers_fit: IntGaugeVec,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let seconds = |name: &str, help: &str, buckets: &[f64]| {
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+        };
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new(
+                    "pytake_edge_requests_total",
+                    "Requests answered, by route and status class.",
+                ),
+                &["route", "class"],
+            )?,
+            denials: IntCounterVec::new(
+                Opts::new(
+                    "pytake_edge_denials_total",
+                    "Requests answered by the edge, by problem.",
+                ),
+                &["problem"],
+            )?,
+            decision_seconds: seconds(
+                "pytake_edge_decision_seconds",
+                "Time to decide on a request, without its limits.",
+                DECISION_BUCKETS,
+            )?,
+            request_seconds: seconds(
+                "pytake_edge_request_seconds",
+                "Time from a request's header to the end of its answer.",
+                REQUEST_BUCKETS,
+            )?,
+            in_flight: IntGauge::new("pytake_edge_requests_in_flight", "Requests being served.")?,
+            commit_waits_missed: IntCounter::new(
+                "pytake_edge_commit_waits_missed_total",
+                "Answers passed on before the policy showed their effect.",
+            )?,
+            log_lines_dropped: IntCounter::new(
+                "pytake_edge_access_log_dropped_total",
+                "Access log lines dropped because the reader was slow.",
+            )?,
+            gauges: Gauges::new()?,
+            registry,
+        };
+        let all: [Box<dyn prometheus::core::Collector>; 7] = [
+            Box::new(metrics.requests.clone()),
+            Box::new(metrics.denials.clone()),
+            Box::new(metrics.decision_seconds.clone()),
+            Box::new(metrics.request_seconds.clone()),
+            Box::new(metrics.in_flight.clone()),
+            Box::new(metrics.commit_waits_missed.clone()),
+            Box::new(metrics.log_lines_dropped.clone()),
+        ];
+        for collector in all.into_iter().chain(metrics.gauges.collectors()) {
+            metrics.registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn count(&self, route: &str, status: u16, problem: Option<ProblemKind>) {
+        let class = match status {
+            100..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            500..600 => "5xx",
+            _ => "none",
+        };
+        self.requests.with_label_values(&[route, class]).inc();
+        if let Some(problem) = problem {
+            self.denials.with_label_values(&[problem.slug()]).inc();
+        }
+    }
+}
+
+impl Gauges {
+    fn new() -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            policy_age: Gauge::new(
+                "pytake_edge_policy_age_seconds",
+                "Time since the policy was last known to be current; -1 before the first load.",
+            )?,
+            policy_loads: IntCounter::new("pytake_edge_policy_loads_total", "Policies loaded.")?,
+            policy_load_seconds: Gauge::new(
+                "pytake_edge_policy_load_seconds",
+                "How long the last load took.",
+            )?,
+            redis_connected: IntGauge::new(
+                "pytake_edge_redis_connected",
+                "1 while limits are shared through Redis.",
+            )?,
+            leases: IntCounter::new("pytake_edge_limit_leases_total", "Leases asked of Redis.")?,
+            fallbacks: IntCounter::new(
+                "pytake_edge_limit_fallbacks_total",
+                "Requests limited without Redis.",
+            )?,
+            outages: IntCounter::new(
+                "pytake_edge_limit_outages_total",
+                "Times Redis was away or slow.",
+            )?,
+            edges: IntGauge::new("pytake_edge_limit_edges", "Edges that share the limits.")?,
+            cells: IntGauge::new("pytake_edge_limit_cells", "Limit cells held in memory.")?,
+            peers_fit: IntGaugeVec::new(
+                Opts::new("pytake_edge_upstream_peers_fit", "Peers that can be reached, by pool."),
+                &["pool"],
+            )?,
+        })
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn prometheus::core::Collector>> {
+        vec![
+            Box::new(self.policy_age.clone()),
+            Box::new(self.policy_loads.clone()),
+            Box::new(self.policy_load_seconds.clone()),
+            Box::new(self.redis_connected.clone()),
+            Box::new(self.leases.clone()),
+            Box::new(self.fallbacks.clone()),
+            Box::new(self.outages.clone()),
+            Box::new(self.edges.clone()),
+            Box::new(self.cells.clone()),
+            Box::new(self.peers_fit.clone()),
+        ]
+    }
+}
+
+/// What readiness and the gauges are read off.
+#[derive(Debug, Clone)]
+pub(crate) struct Vitals {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) policy: Arc<PolicyFeed>,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) upstreams: Arc<Upstreams>,
+}
+
+impl Vitals {
+    /// Whether the edge can do its work, or why not.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        if self.policy.current().is_none() {
+            return Err("no policy has been loaded yet; is Postgres up?".to_owned());
+        }
+        match self.upstreams.down().first() {
+            Some(pool) => Err(format!("no peer of the upstream `{pool}` can be reached")),
+            None => Ok(()),
+        }
+    }
+
+    fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let gauges = &self.metrics.gauges;
+        let int = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let status = self.policy.status();
+        gauges.policy_age.set(status.age().map_or(-1.0, |age| age.as_secs_f64()));
+        copy(&gauges.policy_loads, &status.loads);
+        let load = std::time::Duration::from_micros(status.load_us.load(Ordering::Relaxed));
+        gauges.policy_load_seconds.set(load.as_secs_f64());
+        let health = self.limiter.health();
+        gauges.redis_connected.set(i64::from(health.connected.load(Ordering::Relaxed)));
+        copy(&gauges.leases, &health.leases);
+        copy(&gauges.fallbacks, &health.fallbacks);
+        copy(&gauges.outages, &health.outages);
+        gauges.edges.set(int(health.edges.load(Ordering::Relaxed)));
+        gauges.cells.set(int(self.limiter.cells() as u64));
+        for (pool, fit, _) in self.upstreams.counts() {
+            gauges.peers_fit.with_label_values(&[pool]).set(int(fit as u64));
+        }
+        telemetry::render(&self.metrics.registry)
+    }
+}
+
+/// Shows a counter that is kept elsewhere, in a crate that knows nothing of Prometheus.
+fn copy(shown: &IntCounter, kept: &AtomicU64) {
+    shown.reset();
+    shown.inc_by(kept.load(Ordering::Relaxed));
+}
+
+/// Status and text of a health answer.
+pub(crate) fn health_line(health: Result<(), String>) -> (u16, String) {
+    match health {
+        Ok(()) => (200, "ok\n".to_owned()),
+        Err(why) => (503, format!("{why}\n")),
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Vitals {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let (status, media_type, body) = match session.req_header().uri.path() {
+            "/metrics" => match self.render() {
+                Ok(text) => (200, telemetry::METRICS_MEDIA_TYPE, text),
+                Err(error) => (500, "text/plain", error.to_string().into_bytes()),
+            },
+            "/healthz" => (200, "text/plain", b"ok\n".to_vec()),
+            "/readyz" => {
+                let (status, line) = health_line(self.ready());
+                (status, "text/plain", line.into_bytes())
+            }
+            _ => (404, "text/plain", b"here are /metrics, /healthz and /readyz\n".to_vec()),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() =
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let length = response.body().len();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(media_type));
+        headers.insert(CONTENT_LENGTH, length.into());
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_registers_once() {
+        let metrics = Metrics::new().unwrap();
+        metrics.count("/a", 200, None);
+        metrics.count("none", 404, Some(ProblemKind::NotFound));
+        let text = String::from_utf8(telemetry::render(&metrics.registry).unwrap()).unwrap();
+        assert!(text.contains(r#"pytake_edge_requests_total{class="2xx",route="/a"} 1"#), "{text}");
+        assert!(text.contains(r#"pytake_edge_denials_total{problem="not-found"} 1"#), "{text}");
+    }
+}

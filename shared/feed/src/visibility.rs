@@ -1,0 +1,93 @@
+//! Which transactions a snapshot of the database has seen (Postgres, "System Information Functions",
+//! `pg_snapshot`): how the edge knows that a write has reached its policy.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A transaction's number (`xid8`): never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Xid(pub u64);
+
+/// A snapshot: everything below `xmin` is seen, nothing from `xmax` on, and between them all but `running`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    text: String,
+    xmin: Xid,
+    xmax: Xid,
+    running: Box<[Xid]>,
+}
+
+/// The text is no snapshot or transaction number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a Postgres snapshot `xmin:xmax:running,…` or a transaction number")]
+pub struct SnapshotError;
+
+impl Snapshot {
+    /// Whether the effects of `xid`, if it committed, were seen.
+    #[must_use]
+    pub fn sees(&self, xid: Xid) -> bool {
+        xid < self.xmin || (xid < self.xmax && self.running.binary_search(&xid).is_err())
+    }
+
+    /// As Postgres writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for Xid {
+    type Err = SnapshotError;
+
+    fn from_str(text: &str) -> Result<Self, SnapshotError> {
+        text.parse().map(Self).map_err(|_| SnapshotError)
+    }
+}
+
+impl FromStr for Snapshot {
+    type Err = SnapshotError;
+
+    fn from_str(text: &str) -> Result<Self, SnapshotError> {
+        let mut parts = text.splitn(3, ':');
+        let mut next = || parts.next().ok_or(SnapshotError);
+        let (xmin, xmax, running) = (next()?.parse()?, next()?.parse()?, next()?);
+        let mut running = running
+            .split(',')
+            .filter(|part| !part.is_empty())
+            .map(Xid::from_str)
+            .collect::<Result<Vec<_>, _>>()?;
+        running.sort_unstable();
+        Ok(Self { text: text.to_owned(), xmin, xmax, running: running.into() })
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn running_and_later_transactions_are_not_seen() {
+        let snapshot: Snapshot = "10:20:10,14,15".parse().unwrap();
+        for (xid, seen) in
+            [(9, true), (10, false), (11, true), (14, false), (19, true), (20, false)]
+        {
+            assert_eq!(snapshot.sees(Xid(xid)), seen, "{xid}");
+        }
+        let quiet: Snapshot = "7:7:".parse().unwrap();
+        assert!(quiet.sees(Xid(6)) && !quiet.sees(Xid(7)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_without_panic(text in "[0-9:,a ]{0,30}") {
+            let _ = text.parse::<Snapshot>();
+        }
+    }
+}
