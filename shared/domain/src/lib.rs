@@ -9,6 +9,7 @@ pub mod host;
 pub mod id;
 pub mod money;
 pub mod name;
+pub mod period;
 pub mod permission;
 pub mod plan;
 pub mod problem;

@@ -1,0 +1,128 @@
+//! What every handler may use: the store, the keys, the clock. Built once at start.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use credentials::SymmetricKey;
+use credentials::access_token::{PublicJwk, TokenIssuer};
+use credentials::api_key::Pepper;
+use credentials::mail_token::MailTokenKey;
+use credentials::refresh_token::RefreshTokenKey;
+use domain::clock::{Clock, SystemClock};
+use domain::secret::Secret;
+use jiff::Timestamp;
+use pytake::ContextVerifier;
+use rand::Rng;
+use settings::{Api, KEY_BYTES, KeyFile, Settings};
+use store::Store;
+use vault::{Entropy, FileKeyProvider, KeyProvider};
+
+use crate::passwords::PasswordHasher;
+use crate::signing_keys;
+
+/// The upstream pool's name in config/routes.toml: what contexts for this API are bound to.
+const AUDIENCE: &str = "api";
+
+/// Shared by all handlers; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+/// What [`App`] holds.
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) settings: Api,
+    pub(crate) keys: Keys,
+    pub(crate) passwords: PasswordHasher,
+    pub(crate) issuer: TokenIssuer,
+    pub(crate) published_keys: Vec<PublicJwk>,
+    clock: Box<dyn Clock>,
+}
+
+/// Keys from files.
+pub(crate) struct Keys {
+    pub(crate) contexts: Vec<ContextVerifier>,
+    pub(crate) api_keys: Pepper,
+    pub(crate) mail_tokens: MailTokenKey,
+    pub(crate) refresh_tokens: RefreshTokenKey,
+    /// Seals stored answers; see `idempotency`.
+    pub(crate) answers: SymmetricKey,
+    /// Names subjects of failed sign-ins; see `routes::auth::login`.
+    pub(crate) login_subjects: SymmetricKey,
+    pub(crate) provider: Box<dyn KeyProvider>,
+    pub(crate) entropy: Entropy,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// Reads the keys and loads the key that signs tokens.
+    pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let keys = Keys::read(settings)?;
+        let database = &settings.database;
+        let store = Store::connect_lazy(
+            &database.url,
+            database.max_connections,
+            database.acquire_timeout(),
+        )?;
+        let (issuer, published_keys) = signing_keys::load(&store, &keys)
+            .await
+            .context("no key to sign tokens with; has `pytake-api migrate` been run?")?;
+        Ok(Self(Arc::new(Inner {
+            store,
+            settings: settings.api.clone(),
+            passwords: PasswordHasher::new(settings.api.password_hashes_at_once)?,
+            keys,
+            issuer,
+            published_keys,
+            clock: Box::new(SystemClock),
+        })))
+    }
+
+    /// The current instant, in the microseconds that the database keeps: an answer that makes something
+    /// and one that reads it again say the same.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+}
+
+impl Keys {
+    /// Reads every key file that the API needs.
+    pub(crate) fn read(settings: &Settings) -> anyhow::Result<Self> {
+        let secrets = &settings.secrets;
+        let contexts = secrets.edge_context_key_file.read()?;
+        let token_key = current(&secrets.token_key_file)?;
+        Ok(Self {
+            contexts: contexts
+                .into_iter()
+                .map(|key| ContextVerifier::new(&SymmetricKey::new(key), AUDIENCE))
+                .collect(),
+            api_keys: Pepper::new(current(&secrets.api_key_pepper_file)?),
+            mail_tokens: MailTokenKey::new(&token_key),
+            refresh_tokens: RefreshTokenKey::new(&token_key),
+            answers: token_key.derive("pytake 2026-11 idempotent answer"),
+            login_subjects: token_key.derive("pytake 2026-11 login subject"),
+            provider: Box::new(FileKeyProvider::new(secrets.kek_file.read()?)),
+            entropy: Entropy::default(),
+        })
+    }
+}
+
+/// The key that new values are made under: the file's last.
+fn current(file: &KeyFile) -> anyhow::Result<SymmetricKey> {
+    let last: Option<Secret<[u8; KEY_BYTES]>> = file.read()?.pop();
+    last.map(SymmetricKey::new).context("a key file holds no key")
+}
+
+/// Random bytes for ids and secrets, from the operating system's generator.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::rng().fill(&mut bytes[..]);
+    bytes
+}

@@ -1,0 +1,254 @@
+//! Arguments of handlers: JSON bodies, pages of lists, path ids, preconditions. What is wrong becomes a
+//! problem that says where.
+
+use std::str::FromStr;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::faults::Faults;
+use domain::problem::ProblemKind;
+use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use ring::digest;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use store::page::{Page, PageLimit};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Largest JSON body. The edge refuses larger ones first; this holds for whoever else gets here.
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A wire struct that can be checked into the domain's types, all faults at once.
+pub(crate) trait Wire: DeserializeOwned {
+    /// What it becomes.
+    type Parsed;
+
+    /// Checks every field.
+    fn parse(self) -> Result<Self::Parsed, Faults>;
+}
+
+/// A JSON body, parsed and checked; and the hash of its bytes, for idempotency.
+pub(crate) struct Body<T: Wire> {
+    pub(crate) value: T::Parsed,
+    pub(crate) hash: [u8; 32],
+}
+
+impl<T: Wire> FromRequest<App> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        check_content_type(request.headers())?;
+        let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                let detail =
+                    format!("The body may have {BODY_BYTES_MAX} bytes; send less at once.");
+                Problem::new(ProblemKind::PayloadTooLarge, detail)
+            } else {
+                Problem::new(ProblemKind::MalformedRequest, "The body broke off; send it again.")
+            }
+        })?;
+        let wire: T = from_json(&bytes)?;
+        let hash = digest::digest(&digest::SHA256, &bytes);
+        let hash = hash.as_ref().try_into().map_err(Problem::internal)?;
+        Ok(Self { value: wire.parse()?, hash })
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    if media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    let detail = "Send the body as JSON, with `Content-Type: application/json`.";
+    Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
+}
+
+/// Broken JSON is 400; JSON of another shape is 422 with its place.
+fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        let inner = error.into_inner();
+        if inner.is_data() { misshapen(&pointer, &inner) } else { broken(&inner) }
+    })?;
+    deserializer.end().map_err(|error| broken(&error))?;
+    Ok(value)
+}
+
+fn broken(error: &serde_json::Error) -> Problem {
+    let detail = format!("The body is no JSON at line {} column {}.", error.line(), error.column());
+    Problem::new(ProblemKind::MalformedRequest, detail)
+}
+
+fn misshapen(pointer: &str, error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    // serde_json appends the place in the text; the pointer says it better.
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let mut faults = Faults::new();
+    faults.push(pointer, text);
+    faults.into()
+}
+
+/// The path of a value as a JSON pointer (RFC 6901).
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+            }
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// Which part of a list is wanted: `?limit=` and `?cursor=`.
+pub(crate) struct PageQuery(pub(crate) Page);
+
+#[derive(Deserialize)]
+struct RawPage {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+impl FromRequestParts<App> for PageQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Query(raw) = Query::<RawPage>::from_request_parts(parts, app).await.map_err(|_| {
+            Problem::new(
+                ProblemKind::MalformedRequest,
+                "The query could not be read; check its encoding.",
+            )
+        })?;
+        let mut faults = Faults::new();
+        let limit = match raw.limit {
+            None => Some(PageLimit::DEFAULT),
+            Some(text) => faults.check(
+                "/limit",
+                text.parse().ok().and_then(PageLimit::new).ok_or("must be a number from 1 to 100"),
+            ),
+        };
+        let after = match raw.cursor {
+            None => None,
+            Some(text) => faults.check(
+                "/cursor",
+                decode_cursor(&text).ok_or("must be the `next_cursor` of an answer"),
+            ),
+        };
+        Ok(Self(faults.finish(limit.map(|limit| Page { limit, after }))?))
+    }
+}
+
+/// The opaque form of the row after which the next page starts.
+pub(crate) fn encode_cursor(after: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(after.as_bytes())
+}
+
+fn decode_cursor(text: &str) -> Option<Uuid> {
+    Uuid::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+/// An id in the path, after the tenant's. A malformed one is nobody's: 404.
+pub(crate) struct PathId<T>(pub(crate) T);
+
+impl<T: FromStr + Send> FromRequestParts<App> for PathId<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Path(values) = Path::<Vec<(String, String)>>::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Problem::not_found())?;
+        let id = values.into_iter().find(|(name, _)| name != "tenant_id");
+        id.and_then(|(_, text)| text.parse().ok()).map(Self).ok_or_else(Problem::not_found)
+    }
+}
+
+/// `If-Match`: the version that the caller has seen, if they care.
+pub(crate) struct IfMatch(Option<HeaderValue>);
+
+impl FromRequestParts<App> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+        Ok(Self(parts.headers.get(IF_MATCH).cloned()))
+    }
+}
+
+impl IfMatch {
+    /// Refuses when the caller has seen another version than `version`.
+    pub(crate) fn check(&self, version: i64) -> Result<(), Problem> {
+        let Some(seen) = &self.0 else { return Ok(()) };
+        let tag = etag(version);
+        let listed = |list: &str| {
+            list.split(',').any(|item| matches!(item.trim(), "*") || item.trim() == tag)
+        };
+        if seen.to_str().is_ok_and(listed) {
+            return Ok(());
+        }
+        let detail = "It was changed since you read it; read it again and repeat the change.";
+        Err(Problem::new(ProblemKind::PreconditionFailed, detail))
+    }
+}
+
+/// The entity tag of a version.
+pub(crate) fn etag(version: i64) -> String {
+    format!("\"v{version}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Shape {
+        name: String,
+        list: Vec<u8>,
+    }
+
+    fn problem(text: &str) -> String {
+        format!("{:?}", from_json::<Shape>(text.as_bytes()).unwrap_err())
+    }
+
+    #[test]
+    fn broken_json_and_wrong_shapes_are_told_apart_and_placed() {
+        for broken in ["", "{", "{\"name\": \"x\", \"list\": []} trailing", "\u{0}"] {
+            assert!(problem(broken).contains("MalformedRequest"), "{broken}");
+        }
+        assert!(problem(r#"{"name": "x", "list": [1, "2"]}"#).contains("/list/1"));
+        assert!(
+            problem(r#"{"name": "x", "list": [], "nmae": 1}"#).contains("unknown field `nmae`")
+        );
+        assert!(problem(r#"{"list": []}"#).contains("missing field `name`"));
+    }
+
+    #[test]
+    fn cursors_round_trip_and_garbage_is_refused() {
+        let id = Uuid::from_u128(42);
+        assert_eq!(decode_cursor(&encode_cursor(id)), Some(id));
+        for bad in ["", "x", "!!!!", &encode_cursor(id)[1..]] {
+            assert_eq!(decode_cursor(bad), None);
+        }
+    }
+
+    #[test]
+    fn a_precondition_names_the_version_seen() {
+        let seen = |text| IfMatch(Some(HeaderValue::from_static(text)));
+        assert!(seen("\"v3\"").check(3).is_ok() && seen("*").check(9).is_ok());
+        assert!(seen("\"v1\", \"v3\"").check(3).is_ok() && IfMatch(None).check(1).is_ok());
+        assert!(seen("\"v3\"").check(4).is_err() && seen("v3").check(3).is_err());
+    }
+}

@@ -1,0 +1,161 @@
+//! `pytake-api`: serves the API behind the edge. `pytake-api migrate` brings the database up to date first.
+
+mod app;
+mod authorized;
+mod console;
+mod extract;
+mod health;
+mod idempotency;
+mod openapi;
+mod passwords;
+mod problem;
+mod router;
+mod routes;
+mod sealed;
+mod sessions;
+mod signing_keys;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use domain::clock::{Clock, SystemClock};
+use settings::Settings;
+use store::Store;
+use store::catalogue::Catalogue;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{App, Keys};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit code for settings that cannot be used.
+const EXIT_SETTINGS: u8 = 2;
+
+/// The PyTake API.
+#[derive(Parser)]
+#[command(name = "pytake-api", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve (the default).
+    Serve,
+    /// Bring the database up to date, load config/plans.toml, and make the first signing key.
+    Migrate,
+    /// Write the OpenAPI document to standard output.
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(Command::Openapi) = arguments.command {
+        return written(openapi::document_text());
+    }
+    let settings = match Settings::load() {
+        Ok(settings) => settings,
+        Err(error) => return failed(&error, EXIT_SETTINGS),
+    };
+    if let Err(error) = telemetry::init(&settings.log) {
+        return failed(&error, EXIT_SETTINGS);
+    }
+    // Libraries that speak TLS take the process's default; nothing else was installed before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.context("no threads").and_then(|runtime| {
+        runtime.block_on(async {
+            match arguments.command {
+                Some(Command::Migrate) => migrate(&settings).await,
+                _ => serve(&settings).await,
+            }
+        })
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&format!("{error:#}"), 1),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a start that fails says so in one line, logs or not")]
+fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("pytake-api: {error}");
+    ExitCode::from(code)
+}
+
+#[expect(clippy::print_stdout, reason = "the document is what the command is asked for")]
+fn written(document: anyhow::Result<String>) -> ExitCode {
+    match document {
+        Ok(document) => {
+            println!("{document}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error, 1),
+    }
+}
+
+async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    let catalogue = Catalogue::parse(include_str!("../../config/plans.toml"))?;
+    let now = SystemClock.now();
+    let url = &settings.database.url;
+    store::migrate::migrate(url, &catalogue, now).await?;
+    let owner = Store::connect_as_owner(url)?;
+    signing_keys::ensure(&owner, &Keys::read(settings)?, now).await?;
+    tracing::info!("the database is up to date");
+    Ok(())
+}
+
+async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    let listener = listen(settings.api.listen, "api.listen").await?;
+    let health = listen(settings.api.metrics_listen, "api.metrics_listen").await?;
+    let app = App::start(settings).await?;
+    tokio::spawn(health::serve(health, app.clone()));
+    let stop = stop_signal()?;
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    let server = axum::serve(listener, router::router(app)).with_graceful_shutdown(stop.received());
+    // Past the grace period, requests that still run are given up.
+    tokio::select! {
+        served = server => served?,
+        () = stop_signal()?.received_and(settings.api.grace_period()) => {
+            tracing::warn!("the grace period ended with requests still running");
+        }
+    }
+    Ok(())
+}
+
+async fn listen(address: std::net::SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; free the port or change {setting}"))
+}
+
+/// SIGTERM or SIGINT.
+struct StopSignal {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+fn stop_signal() -> anyhow::Result<StopSignal> {
+    Ok(StopSignal {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    })
+}
+
+impl StopSignal {
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    async fn received_and(self, grace: std::time::Duration) {
+        self.received().await;
+        tokio::time::sleep(grace).await;
+    }
+}

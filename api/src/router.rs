@@ -1,0 +1,108 @@
+//! Every route, a line each. Router and OpenAPI document come from this list.
+
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use axum::{Json, Router};
+use domain::problem::ProblemKind;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::app::App;
+use crate::extract::BODY_BYTES_MAX;
+use crate::openapi::{self, Document};
+use crate::problem::Problem;
+use crate::routes::{
+    api_keys, audit_events, auth, billing, dashboard, docs, invitations, invoices, ip_allowlist,
+    plans, sign_up, tenants, upgrade, usage, users,
+};
+use crate::{authorized, console};
+
+/// The API's own routes, with their documentation.
+pub(crate) fn documented() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(sign_up::sign_up))
+        .routes(routes!(tenants::show, tenants::update, tenants::close))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::show, users::update, users::remove))
+        .routes(routes!(invitations::list))
+        .routes(routes!(invitations::revoke))
+        .routes(routes!(invitations::resend))
+        .routes(routes!(invitations::accept))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::delete))
+        .routes(routes!(ip_allowlist::show, ip_allowlist::replace))
+        .routes(routes!(audit_events::list))
+        .routes(routes!(billing::show))
+        .routes(routes!(upgrade::upgrade))
+        .routes(routes!(invoices::list))
+        .routes(routes!(usage::show))
+        .routes(routes!(dashboard::show))
+        .routes(routes!(plans::list))
+        .routes(routes!(auth::login::login))
+        .routes(routes!(auth::refresh::refresh))
+        .routes(routes!(auth::sessions::logout))
+        .routes(routes!(auth::sessions::list))
+        .routes(routes!(auth::sessions::end))
+        .routes(routes!(auth::email::verify))
+        .routes(routes!(auth::email::join))
+        .routes(routes!(auth::password::forgot))
+        .routes(routes!(auth::password::reset))
+        .routes(routes!(auth::jwks::show))
+}
+
+/// Pages for people.
+fn pages() -> Router<App> {
+    Router::new()
+        .route("/docs/problems", get(docs::problems))
+        .route("/docs/problems/{slug}", get(docs::problem))
+        .route(
+            "/invitations/accept",
+            form(get(console::invitation_form).post(console::accept_invitation)),
+        )
+        .route("/verify-email", form(get(console::verify_form).post(console::verify_email)))
+        .route("/reset-password", form(get(console::reset_form).post(console::reset_password)))
+}
+
+/// A page with a form of a few short fields.
+fn form(route: MethodRouter<App>) -> MethodRouter<App> {
+    route.layer(DefaultBodyLimit::max(64 * 1024))
+}
+
+/// Everything, behind the edge's statement.
+pub(crate) fn router(app: App) -> Router {
+    let (documented, mut document) = documented().split_for_parts();
+    openapi::complete(&mut document);
+    let swagger =
+        SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none"));
+    documented
+        .merge(pages())
+        .merge(swagger)
+        .route("/openapi.json", get(move || async move { Json(document) }))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), authorized::through_the_edge))
+        .with_state(app)
+}
+
+async fn nothing_here() -> Problem {
+    Problem::not_found()
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        ProblemKind::MethodNotAllowed,
+        "The `Allow` header lists the methods of this path.",
+    )
+}
+
+/// A fault of ours must not cost more than one request.
+fn panicked(_cause: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::internal("a handler panicked; see the line before").into_response()
+}

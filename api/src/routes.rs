@@ -1,0 +1,83 @@
+//! One resource a file: requests, responses, handlers.
+
+pub(crate) mod api_keys;
+pub(crate) mod audit_events;
+pub(crate) mod auth;
+pub(crate) mod billing;
+pub(crate) mod dashboard;
+pub(crate) mod docs;
+pub(crate) mod invitations;
+pub(crate) mod invoices;
+pub(crate) mod ip_allowlist;
+pub(crate) mod plans;
+pub(crate) mod sign_up;
+pub(crate) mod tenants;
+pub(crate) mod upgrade;
+pub(crate) mod usage;
+pub(crate) mod users;
+
+use domain::money::Money;
+use domain::plan::{Allowance, PlanLimits};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct List<T> {
+    /// The rows of this page.
+    pub(crate) data: Vec<T>,
+    /// Send as `?cursor=` for the next page; `null` on the last.
+    #[schema(nullable)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    /// A page of `rows`, each shown as `show` says.
+    pub(crate) fn of<R>(rows: store::page::Rows<R>, show: impl FnMut(R) -> T) -> Self {
+        let next_cursor = rows.next.map(crate::extract::encode_cursor);
+        Self { data: rows.rows.into_iter().map(show).collect(), next_cursor }
+    }
+}
+
+/// An amount of money.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MoneyBody {
+    /// Minor units of the currency: cents for USD.
+    #[schema(example = 9900)]
+    amount_minor: i64,
+    /// ISO 4217.
+    #[schema(example = "USD")]
+    currency: String,
+}
+
+impl From<Money> for MoneyBody {
+    fn from(money: Money) -> Self {
+        Self { amount_minor: money.amount_minor, currency: money.currency.to_string() }
+    }
+}
+
+/// What a plan allows; `null` is unlimited.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LimitsBody {
+    messages_per_month: Option<u64>,
+    contacts: Option<u64>,
+    users: Option<u64>,
+    api_calls_per_minute: u32,
+    webhook_endpoints: Option<u64>,
+    storage_mb: Option<u64>,
+    automations: Option<u64>,
+}
+
+impl From<PlanLimits> for LimitsBody {
+    fn from(limits: PlanLimits) -> Self {
+        Self {
+            messages_per_month: Allowance::bound(limits.messages_per_month),
+            contacts: limits.contacts.bound(),
+            users: limits.users.bound(),
+            api_calls_per_minute: limits.api_calls_per_minute.get(),
+            webhook_endpoints: limits.webhook_endpoints.bound(),
+            storage_mb: limits.storage_mb.bound(),
+            automations: limits.automations.bound(),
+        }
+    }
+}

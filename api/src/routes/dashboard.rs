@@ -1,0 +1,52 @@
+//! The tenant at a glance: plan, limits, usage, open invoices.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use store::{invoices, subscriptions, tenants};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::authorized::{Authorized, needs};
+use crate::problem::Problem;
+use crate::routes::tenants::TenantBody;
+use crate::routes::usage::{self, UsageBody};
+use crate::routes::{LimitsBody, billing};
+
+/// A tenant at a glance.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DashboardBody {
+    tenant: TenantBody,
+    limits: LimitsBody,
+    usage: UsageBody,
+    /// Invoices that wait for payment.
+    open_invoices: u64,
+}
+
+/// Show the dashboard
+///
+/// Of the tenant that host, API key or `X-Tenant-ID` name.
+#[utoipa::path(
+    get,
+    path = "/api/v1/dashboard",
+    tag = "Usage",
+    params(("X-Tenant-ID" = Option<String>, Header)),
+    responses((status = 200, body = DashboardBody)),
+    extensions(("x-permission" = json!("ViewUsage"))),
+)]
+pub(crate) async fn show(
+    State(app): State<App>,
+    auth: Authorized<needs::ViewUsage>,
+) -> Result<Json<DashboardBody>, Problem> {
+    let mut tx = auth.begin(&app).await?;
+
+    let tenant = tenants::get(&mut tx).await?;
+    let subscription = subscriptions::get(&mut tx).await?;
+
+    Ok(Json(DashboardBody {
+        tenant: TenantBody::new(&tenant, &subscription),
+        limits: billing::limits(&mut tx).await?.into(),
+        usage: usage::current(&mut tx).await?,
+        open_invoices: invoices::count_open(&mut tx).await?,
+    }))
+}

@@ -1,0 +1,117 @@
+//! Billing periods: half-open, computed from the anchor and never from the previous end, so that a
+//! subscription anchored on the 31st ends February on its last day and March on the 31st again.
+
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+use crate::plan::BillingCycle;
+
+/// A half-open stretch of time, `[start, end)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Period {
+    /// Its first instant.
+    pub start: Timestamp,
+    /// The first instant after it.
+    pub end: Timestamp,
+}
+
+/// The period would leave the range of time that can be reckoned with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the period is out of range")]
+pub struct PeriodError;
+
+impl Period {
+    /// The first period of a subscription anchored at `anchor`.
+    ///
+    /// # Errors
+    /// When it ends beyond the range of time.
+    pub fn first(
+        anchor: Timestamp,
+        cycle: BillingCycle,
+        zone: &TimeZone,
+    ) -> Result<Self, PeriodError> {
+        Self::nth(anchor, cycle, zone, 0)
+    }
+
+    /// The period number `index`, from 0, of a subscription anchored at `anchor`, in the tenant's time zone.
+    ///
+    /// # Errors
+    /// When it ends beyond the range of time.
+    pub fn nth(
+        anchor: Timestamp,
+        cycle: BillingCycle,
+        zone: &TimeZone,
+        index: u32,
+    ) -> Result<Self, PeriodError> {
+        let months = match cycle {
+            BillingCycle::Monthly | BillingCycle::PayAsYouGo => 1,
+            BillingCycle::Yearly => 12,
+        };
+        let boundary = |index: i64| {
+            let span = Span::new().try_months(index * months).map_err(|_| PeriodError)?;
+            let local = anchor.to_zoned(zone.clone()).checked_add(span).map_err(|_| PeriodError)?;
+            Ok(local.timestamp())
+        };
+        let index = i64::from(index);
+        Ok(Self { start: boundary(index)?, end: boundary(index + 1)? })
+    }
+
+    /// Whether `at` lies within.
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.start <= at && at < self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn ends(anchor: &str, cycle: BillingCycle, count: u32) -> Vec<String> {
+        let nth = |index| Period::nth(at(anchor), cycle, &TimeZone::UTC, index).unwrap();
+        (0..count).map(|index| nth(index).end.to_string()[..10].to_owned()).collect()
+    }
+
+    #[test]
+    fn february_period_of_a_tenant_anchored_on_the_31st_ends_on_its_last_day_and_march_on_the_31st()
+    {
+        assert_eq!(
+            ends("2027-01-31T00:00:00Z", BillingCycle::Monthly, 4),
+            ["2027-02-28", "2027-03-31", "2027-04-30", "2027-05-31"]
+        );
+    }
+
+    #[test]
+    fn a_year_from_a_leap_day_ends_on_the_28th_and_returns_to_the_29th() {
+        assert_eq!(
+            ends("2028-02-29T12:00:00Z", BillingCycle::Yearly, 4),
+            ["2029-02-28", "2030-02-28", "2031-02-28", "2032-02-29"]
+        );
+    }
+
+    #[test]
+    fn a_month_with_a_clock_change_keeps_the_local_hour() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let anchor = at("2027-03-14T23:00:00Z");
+        let period = Period::first(anchor, BillingCycle::Monthly, &zone).unwrap();
+        assert_eq!(period.end, at("2027-04-14T22:00:00Z"));
+    }
+
+    proptest! {
+        #[test]
+        fn periods_follow_each_other_without_gap_or_overlap(
+            seconds in 0_i64..4_000_000_000,
+            index in 0_u32..600,
+        ) {
+            let anchor = Timestamp::from_second(seconds).unwrap();
+            let nth = |index| Period::nth(anchor, BillingCycle::Monthly, &TimeZone::UTC, index).unwrap();
+            prop_assert_eq!(nth(index).end, nth(index + 1).start);
+            prop_assert!(nth(index).start < nth(index).end);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What is stored of a job: its payload, and in which version of its form.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Job;
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Envelope<T> {
+    version: u16,
+    job: T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u16,
+}
+
+/// A stored payload cannot be read. Trying again would not help.
+#[derive(Debug, thiserror::Error)]
+pub enum Undecodable {
+    /// Not the job's form.
+    #[error("the payload cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by another release.
+    #[error("the payload has version {found}, this release reads {known}")]
+    Version {
+        /// Of the payload.
+        found: u16,
+        /// Of this release.
+        known: u16,
+    },
+}
+
+impl<'a, J: Job> Envelope<&'a J> {
+    pub(crate) const fn around(job: &'a J) -> Self {
+        Self { version: J::VERSION, job }
+    }
+}
+
+/// The job in a stored payload.
+///
+/// # Errors
+/// When it is malformed or of another version.
+pub fn decode<J: Job>(payload: &[u8]) -> Result<J, Undecodable> {
+    let Version { version } = serde_json::from_slice(payload)?;
+    if version != J::VERSION {
+        return Err(Undecodable::Version { found: version, known: J::VERSION });
+    }
+    Ok(serde_json::from_slice::<Envelope<J>>(payload)?.job)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::{InvitationId, TenantId, UserId};
+    use expect_test::expect;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::catalog::SendEmail;
+
+    /// The golden file of every payload: a change here needs a new version, or must be read by both releases.
+    #[test]
+    fn stored_forms_do_not_change() {
+        let user_id = UserId::from_uuid(Uuid::from_u128(3));
+        let invitation = SendEmail::Invitation {
+            tenant_id: TenantId::from_uuid(Uuid::from_u128(1)),
+            invitation_id: InvitationId::from_uuid(Uuid::from_u128(2)),
+            generation: 1,
+        };
+        let jobs = [
+            invitation,
+            SendEmail::VerifyEmail { user_id, generation: 1 },
+            SendEmail::ResetPassword { user_id, generation: 2 },
+        ];
+        let stored = jobs.map(|job| {
+            let payload = serde_json::to_string(&Envelope::around(&job)).unwrap();
+            assert_eq!(decode::<SendEmail>(payload.as_bytes()).unwrap(), job);
+            payload
+        });
+        expect![[r#"
+            {"version":1,"job":{"message":"invitation","tenant_id":"tenant_00000000000000000000000001","invitation_id":"invitation_00000000000000000000000002","generation":1}}
+            {"version":1,"job":{"message":"verify_email","user_id":"user_00000000000000000000000003","generation":1}}
+            {"version":1,"job":{"message":"reset_password","user_id":"user_00000000000000000000000003","generation":2}}"#]].assert_eq(&stored.join("\n"));
+    }
+
+    #[test]
+    fn what_is_not_the_jobs_is_refused() {
+        for payload in ["", "{", "null", "{}", r#"{"version":1}"#, r#"{"version":1,"job":{"message":"x"}}"#] {
+            let error = decode::<SendEmail>(payload.as_bytes()).unwrap_err();
+            assert!(matches!(error, Undecodable::Malformed(_)), "{payload}");
+        }
+        let error = decode::<SendEmail>(br#"{"version":2,"job":{}}"#).unwrap_err();
+        assert_eq!(error.to_string(), "the payload has version 2, this release reads 1");
+    }
+}

@@ -1,0 +1,305 @@
+//! The price catalogue: `config/plans.toml` in, versions in the database, and what they say.
+
+use std::collections::BTreeMap;
+
+use domain::money::{Currency, Money};
+use domain::plan::{Allowance, BillingCycle, PlanLimits, PlanName};
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde::Deserialize;
+use sqlx::PgConnection;
+
+use crate::error::Error;
+use crate::tenant_tx::Tx;
+
+/// `config/plans.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    plans: BTreeMap<PlanName, PlanTerms>,
+}
+
+/// What one version of a plan says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanTerms {
+    /// Days of the trial that sign-up starts; 0 for none.
+    pub trial_days: u16,
+    /// What it allows.
+    pub limits: PlanLimits,
+    /// Price by cycle and currency, in minor units.
+    pub prices: BTreeMap<BillingCycle, BTreeMap<Currency, i64>>,
+}
+
+impl PlanTerms {
+    /// The price of one `cycle` in `currency`; `None` where the catalogue has none.
+    #[must_use]
+    pub fn price(&self, cycle: BillingCycle, currency: Currency) -> Option<Money> {
+        let amount_minor = *self.prices.get(&cycle)?.get(&currency)?;
+        Some(Money { amount_minor, currency })
+    }
+
+    /// The prices of one `cycle`, in every currency of the catalogue.
+    pub fn prices_of(&self, cycle: BillingCycle) -> impl Iterator<Item = Money> {
+        let prices = self.prices.get(&cycle).into_iter().flatten();
+        prices.map(|(currency, amount)| Money { amount_minor: *amount, currency: *currency })
+    }
+
+    /// Whether every price of the plan is zero.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.prices.values().flat_map(BTreeMap::values).all(|amount| *amount == 0)
+    }
+}
+
+/// A price catalogue cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// Not of the form, or a plan, cycle or currency is unknown.
+    #[error("config/plans.toml: {0}")]
+    Malformed(#[from] Box<toml::de::Error>),
+    /// A plan is missing, or has no monthly price in US dollars.
+    #[error("config/plans.toml: {0} needs a Monthly price in USD")]
+    Incomplete(PlanName),
+}
+
+impl Catalogue {
+    /// Reads the catalogue's text.
+    ///
+    /// # Errors
+    /// When it is malformed or a plan is missing.
+    pub fn parse(text: &str) -> Result<Self, CatalogueError> {
+        let catalogue: Self = toml::from_str(text).map_err(Box::new)?;
+        for plan in PlanName::ALL {
+            let terms = catalogue.plans.get(plan);
+            if terms.and_then(|terms| terms.price(BillingCycle::Monthly, Currency::USD)).is_none() {
+                return Err(CatalogueError::Incomplete(*plan));
+            }
+        }
+        Ok(catalogue)
+    }
+
+    /// What the catalogue says of `plan`.
+    #[must_use]
+    pub fn terms(&self, plan: PlanName) -> Option<&PlanTerms> {
+        self.plans.get(&plan)
+    }
+}
+
+/// A version of a plan, as the database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanVersion {
+    /// The plan.
+    pub plan: PlanName,
+    /// Its version.
+    pub version: i32,
+    /// What it says.
+    pub terms: PlanTerms,
+}
+
+/// The newest version of every plan, cheapest first.
+///
+/// # Errors
+/// When the database is gone or holds what this release does not know.
+pub async fn list(tx: &mut impl Tx) -> Result<Vec<PlanVersion>, Error> {
+    let mut versions = Vec::with_capacity(PlanName::ALL.len());
+    for plan in PlanName::ALL {
+        versions.push(current(tx, *plan).await?);
+    }
+    Ok(versions)
+}
+
+/// The newest version of `plan`.
+///
+/// # Errors
+/// When there is none, or the database is gone.
+pub async fn current(tx: &mut impl Tx, plan: PlanName) -> Result<PlanVersion, Error> {
+    newest(tx.connection(), plan).await?.ok_or(Error::NotFound)
+}
+
+/// One version of `plan`.
+///
+/// # Errors
+/// When there is none, or the database is gone.
+pub async fn get(tx: &mut impl Tx, plan: PlanName, version: i32) -> Result<PlanVersion, Error> {
+    find(tx.connection(), plan, version).await?.ok_or(Error::NotFound)
+}
+
+async fn newest(
+    connection: &mut PgConnection,
+    plan: PlanName,
+) -> Result<Option<PlanVersion>, Error> {
+    let version = sqlx::query_scalar!(
+        "SELECT max(version) FROM plan_versions WHERE plan = $1",
+        plan.as_str()
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    match version {
+        Some(version) => find(connection, plan, version).await,
+        None => Ok(None),
+    }
+}
+
+async fn find(
+    connection: &mut PgConnection,
+    plan: PlanName,
+    version: i32,
+) -> Result<Option<PlanVersion>, Error> {
+    let row = sqlx::query!(
+        "SELECT messages_per_month, contacts, users, api_calls_per_minute, webhook_endpoints, storage_mb,
+            automations, trial_days
+        FROM plan_versions
+        WHERE plan = $1 AND version = $2",
+        plan.as_str(),
+        version
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let prices = sqlx::query!(
+        "SELECT cycle, currency, amount_minor FROM plan_prices WHERE plan = $1 AND version = $2",
+        plan.as_str(),
+        version
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut terms = PlanTerms {
+        trial_days: known(u16::try_from(row.trial_days))?,
+        limits: PlanLimits {
+            messages_per_month: allowance(row.messages_per_month)?,
+            contacts: allowance(row.contacts)?,
+            users: allowance(row.users)?,
+            api_calls_per_minute: known(u32::try_from(row.api_calls_per_minute))?
+                .try_into()
+                .map_err(|_| Error::Foreign("plan_versions.api_calls_per_minute"))?,
+            webhook_endpoints: allowance(row.webhook_endpoints)?,
+            storage_mb: allowance(row.storage_mb)?,
+            automations: allowance(row.automations)?,
+        },
+        prices: BTreeMap::new(),
+    };
+    for price in prices {
+        let cycle = price.cycle.parse().map_err(|_| Error::Foreign("plan_prices.cycle"))?;
+        let currency =
+            price.currency.parse().map_err(|_| Error::Foreign("plan_prices.currency"))?;
+        terms.prices.entry(cycle).or_default().insert(currency, price.amount_minor);
+    }
+    Ok(Some(PlanVersion { plan, version, terms }))
+}
+
+fn allowance(bound: Option<i64>) -> Result<Allowance, Error> {
+    match bound {
+        None => Ok(Allowance::UNLIMITED),
+        Some(bound) => known(u64::try_from(bound)).map(Allowance::at_most),
+    }
+}
+
+fn known<T, E>(result: Result<T, E>) -> Result<T, Error> {
+    result.map_err(|_| Error::Foreign("plan_versions"))
+}
+
+fn bound(allowance: Allowance) -> Option<i64> {
+    allowance.bound().map(|bound| i64::try_from(bound).unwrap_or(i64::MAX))
+}
+
+/// Makes a new version of every plan that differs from its newest one.
+pub(crate) async fn load(
+    connection: &mut PgConnection,
+    catalogue: &Catalogue,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let mut tx = sqlx::Connection::begin(connection).await?;
+    // Two migrations at once must not both make version n + 1.
+    sqlx::query!("LOCK TABLE plan_versions IN SHARE ROW EXCLUSIVE MODE")
+        .execute(tx.as_mut())
+        .await?;
+    for (plan, terms) in &catalogue.plans {
+        let newest = newest(tx.as_mut(), *plan).await?;
+        if newest.as_ref().is_some_and(|newest| newest.terms == *terms) {
+            continue;
+        }
+        let version = newest.map_or(1, |newest| newest.version + 1);
+        insert(tx.as_mut(), *plan, version, terms, now).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    plan: PlanName,
+    version: i32,
+    terms: &PlanTerms,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let limits = terms.limits;
+    sqlx::query!(
+        "INSERT INTO plan_versions (plan, version, messages_per_month, contacts, users,
+            api_calls_per_minute, webhook_endpoints, storage_mb, automations, trial_days, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        plan.as_str(),
+        version,
+        bound(limits.messages_per_month),
+        bound(limits.contacts),
+        bound(limits.users),
+        i32::try_from(limits.api_calls_per_minute.get()).unwrap_or(i32::MAX),
+        bound(limits.webhook_endpoints),
+        bound(limits.storage_mb),
+        bound(limits.automations),
+        i32::from(terms.trial_days),
+        now.to_sqlx() as _
+    )
+    .execute(&mut *connection)
+    .await?;
+    for (cycle, by_currency) in &terms.prices {
+        for (currency, amount_minor) in by_currency {
+            sqlx::query!(
+                "INSERT INTO plan_prices (plan, version, cycle, currency, amount_minor)
+                VALUES ($1, $2, $3, $4, $5)",
+                plan.as_str(),
+                version,
+                cycle.as_str(),
+                currency.as_str(),
+                amount_minor
+            )
+            .execute(&mut *connection)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_catalogue_is_the_specifications() {
+        let catalogue = Catalogue::parse(include_str!("../../../config/plans.toml")).unwrap();
+        let monthly = |plan| {
+            catalogue.plans[&plan].price(BillingCycle::Monthly, Currency::USD).unwrap().amount_minor
+        };
+        assert_eq!(
+            PlanName::ALL.iter().map(|plan| monthly(*plan)).collect::<Vec<_>>(),
+            [0, 2900, 9900, 29900]
+        );
+        let calls = |plan| catalogue.plans[&plan].limits.api_calls_per_minute.get();
+        assert_eq!(
+            PlanName::ALL.iter().map(|plan| calls(*plan)).collect::<Vec<_>>(),
+            [10, 100, 1000, 10000]
+        );
+        assert_eq!(catalogue.plans[&PlanName::Enterprise].limits.contacts, Allowance::UNLIMITED);
+        assert!(
+            catalogue.plans[&PlanName::Free].is_free()
+                && !catalogue.plans[&PlanName::Pro].is_free()
+        );
+    }
+
+    #[test]
+    fn a_misspelt_limit_or_plan_is_refused() {
+        for broken in ["[plans.Gold]\ntrial_days = 0", "[plans.Free]\ntrial_day = 0"] {
+            assert!(Catalogue::parse(broken).is_err());
+        }
+    }
+}
