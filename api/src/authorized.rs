@@ -18,7 +18,7 @@ use domain::problem::ProblemKind;
 use http::HeaderValue;
 use http::request::Parts;
 use pytake::{EdgeContext, Principal};
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::audit_events::{self, Actor, NewAuditEvent};
 use store::{ControlTx, TenantTx};
 
@@ -143,6 +143,26 @@ impl Anyone {
             changes,
         };
         Ok(audit_events::record(tx, &self.actor(), &event).await?)
+    }
+}
+
+impl Anyone {
+    /// As [`Self::audit`], once for each tenant that what was done to a person concerns, in the one
+    /// transaction that does it.
+    pub(crate) async fn audit_each(
+        &self,
+        app: &App,
+        mut tx: ControlTx,
+        tenants: &[TenantId],
+        action: Action,
+        target: impl ToString,
+    ) -> Result<ControlTx, Problem> {
+        for tenant_id in tenants {
+            let mut inside = tx.enter_tenant(*tenant_id).await?;
+            self.audit(app, &mut inside, action, target.to_string(), json!({})).await?;
+            tx = inside.leave_tenant().await?;
+        }
+        Ok(tx)
     }
 }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::invitations::{self, Invitation, InvitationStatus};
 use store::memberships::{self, Membership};
-use store::{TenantTx, tenants, users};
+use store::{TenantTx, api_keys, tenants, users};
 use utoipa::ToSchema;
 
 use crate::app::{App, random};
@@ -106,15 +106,25 @@ pub(crate) async fn mail(tx: &mut TenantTx, invitation: &Invitation) -> Result<(
     Ok(())
 }
 
-/// Refuses the sixth mail that an owner causes whose own address is not verified: sign-up is open to
-/// anybody, and must not be a way to send mail to strangers.
+/// Refuses the sixth mail that an owner causes whose own address is not verified, by themselves or by a
+/// key they made: sign-up is open to anybody, and must not be a way to send mail to strangers.
 pub(crate) async fn check_unverified_bound<P: Needs>(
     auth: &Authorized<P>,
     tx: &mut TenantTx,
 ) -> Result<(), Problem> {
-    let Principal::User { user_id, .. } = auth.caller.context.principal else { return Ok(()) };
-    let user = users::get(tx, user_id).await?;
-    if user.email_verified_at.is_some() || invitations::count(tx).await? < UNVERIFIED_MAX {
+    let user_id = match auth.caller.context.principal {
+        Principal::User { user_id, .. } => Some(user_id),
+        Principal::ApiKey { api_key_id, .. } => {
+            let created_by = api_keys::get(tx, api_key_id).await?.created_by;
+            memberships::get(tx, created_by).await?.user_id
+        }
+        Principal::Anonymous => None,
+    };
+    let verified = match user_id {
+        Some(user_id) => users::get(tx, user_id).await?.email_verified_at.is_some(),
+        None => false,
+    };
+    if verified || invitations::count(tx).await? < UNVERIFIED_MAX {
         return Ok(());
     }
     Err(Problem::new(

@@ -54,6 +54,15 @@ impl TenantTx {
         self.tenant_id
     }
 
+    /// Goes on without a tenant, in the same transaction.
+    ///
+    /// # Errors
+    /// When the database is gone.
+    pub async fn leave_tenant(mut self) -> Result<ControlTx, Error> {
+        set_tenant(&mut self.inner, None).await?;
+        Ok(ControlTx { inner: self.inner })
+    }
+
     /// Commits; the transaction's number if it wrote anything.
     ///
     /// # Errors
@@ -73,12 +82,7 @@ impl ControlTx {
     /// # Errors
     /// When the database is gone.
     pub async fn enter_tenant(mut self, tenant_id: TenantId) -> Result<TenantTx, Error> {
-        sqlx::query!(
-            "SELECT set_config('app.tenant_id', $1, true) AS \"tenant\"",
-            tenant_id.as_uuid().to_string()
-        )
-        .fetch_one(self.inner.as_mut())
-        .await?;
+        set_tenant(&mut self.inner, Some(tenant_id)).await?;
         Ok(TenantTx { tenant_id, inner: self.inner })
     }
 
@@ -109,6 +113,17 @@ impl Tx for ControlTx {
     fn connection(&mut self) -> &mut PgConnection {
         self.inner.as_mut()
     }
+}
+
+async fn set_tenant(
+    inner: &mut Transaction<'static, Postgres>,
+    tenant_id: Option<TenantId>,
+) -> Result<(), Error> {
+    let text = tenant_id.map(|id| id.as_uuid().to_string()).unwrap_or_default();
+    sqlx::query!("SELECT set_config('app.tenant_id', $1, true) AS tenant", text)
+        .fetch_one(inner.as_mut())
+        .await?;
+    Ok(())
 }
 
 async fn commit(mut inner: Transaction<'static, Postgres>) -> Result<Option<Committed>, Error> {

@@ -99,14 +99,10 @@ pub(crate) async fn verify_as(
     }
     login::end_all(app, &mut tx, &user).await?;
     let logged_in = login::begin(app, &mut tx, &user, caller, headers).await?;
-    let tenants = users::tenants(&mut tx, user.id).await?;
-    caller.commit_control(tx).await?;
+    let tenants = login::tenant_ids(&mut tx, user.id).await?;
+    let tx = caller.audit_each(app, tx, &tenants, Action::EmailVerified, user.id).await?;
 
-    for tenant in tenants {
-        let mut tx = app.store.begin(tenant.id).await?;
-        caller.audit(app, &mut tx, Action::EmailVerified, user.id, json!({})).await?;
-        caller.commit(tx).await?;
-    }
+    caller.commit_control(tx).await?;
     Ok(logged_in)
 }
 
@@ -178,16 +174,15 @@ pub(crate) async fn join(
         ));
     }
     login::end_all(&app, &mut tx, &newcomer).await?;
-    let tenants = users::tenants(&mut tx, newcomer.id).await?;
-    signed_in.caller.commit_control(tx).await?;
-
-    for tenant in tenants {
-        let mut tx = app.store.begin(tenant.id).await?;
+    for tenant in users::tenants(&mut tx, newcomer.id).await? {
+        let mut inside = tx.enter_tenant(tenant.id).await?;
         let id = tenant.membership_id;
-        memberships::hand_over(&mut tx, id, newcomer.id, account.id).await?;
+        memberships::hand_over(&mut inside, id, newcomer.id, account.id).await?;
         let changes = json!({ "user_id": account.id });
-        signed_in.caller.audit(&app, &mut tx, Action::UserJoined, id, changes).await?;
-        signed_in.caller.commit(tx).await?;
+        signed_in.caller.audit(&app, &mut inside, Action::UserJoined, id, changes).await?;
+        tx = inside.leave_tenant().await?;
     }
+
+    signed_in.caller.commit_control(tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,7 +4,9 @@
 use axum::Json;
 use axum::extract::State;
 use domain::email::EmailAddress;
+use domain::event::Action;
 use domain::faults::Faults;
+use domain::id::{TenantId, UserId};
 use domain::problem::ProblemKind;
 use domain::secret::Secret;
 use http::HeaderMap;
@@ -131,6 +133,9 @@ pub(crate) async fn login(
     };
     login_attempts::clear(&mut tx, &subjects.account).await?;
     let logged_in = begin(&app, &mut tx, &user, &caller, &headers).await?;
+    let tenants = tenant_ids(&mut tx, user.id).await?;
+    let tx = caller.audit_each(&app, tx, &tenants, Action::SessionStarted, user.id).await?;
+
     caller.commit_control(tx).await?;
     Ok(Json(logged_in))
 }
@@ -150,6 +155,14 @@ pub(crate) async fn begin(
     let tokens = sessions::begin(app, tx, user.id, Earned::ByPassword, device).await?;
     let tenants = users::tenants(tx, user.id).await?.into_iter().map(TenantChoice::from).collect();
     Ok(LoggedIn { user_id: user.id.to_string(), tenants, tokens })
+}
+
+/// The tenants whose audit trail tells what a person does to their own account.
+pub(crate) async fn tenant_ids(
+    tx: &mut ControlTx,
+    user_id: UserId,
+) -> Result<Vec<TenantId>, Problem> {
+    Ok(users::tenants(tx, user_id).await?.iter().map(|tenant| tenant.id).collect())
 }
 
 /// Ends every session of `user`: whoever had one must sign in anew.

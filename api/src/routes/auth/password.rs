@@ -11,7 +11,6 @@ use domain::problem::ProblemKind;
 use http::{HeaderMap, StatusCode};
 use jobs::catalog::SendEmail;
 use serde::Deserialize;
-use serde_json::json;
 use store::users;
 use utoipa::ToSchema;
 
@@ -138,13 +137,9 @@ pub(crate) async fn reset_as(
     users::set_password(&mut tx, user.id, &hash).await?;
     login::end_all(app, &mut tx, &user).await?;
     let logged_in = login::begin(app, &mut tx, &user, caller, headers).await?;
-    let tenants = users::tenants(&mut tx, user.id).await?;
-    caller.commit_control(tx).await?;
+    let tenants = login::tenant_ids(&mut tx, user.id).await?;
+    let tx = caller.audit_each(app, tx, &tenants, Action::PasswordChanged, user.id).await?;
 
-    for tenant in tenants {
-        let mut tx = app.store.begin(tenant.id).await?;
-        caller.audit(app, &mut tx, Action::PasswordChanged, user.id, json!({})).await?;
-        caller.commit(tx).await?;
-    }
+    caller.commit_control(tx).await?;
     Ok(logged_in)
 }

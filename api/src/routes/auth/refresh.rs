@@ -6,20 +6,20 @@
 use axum::Json;
 use axum::extract::State;
 use credentials::refresh_token::RefreshToken;
-use domain::event::{Action, ActorKind};
+use domain::event::Action;
 use domain::faults::Faults;
 use domain::problem::ProblemKind;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::json;
+use store::ControlTx;
 use store::sessions::{self as stored, Session, StoredRefreshToken};
-use store::{ControlTx, users};
 use utoipa::ToSchema;
 
 use crate::app::{App, random};
 use crate::authorized::Anyone;
 use crate::extract::{Body, Wire};
 use crate::problem::Problem;
+use crate::routes::auth::login;
 use crate::sessions::{self, Tokens};
 
 /// How long a used token still yields its successor: naive reuse detection logs real users out.
@@ -124,20 +124,13 @@ async fn end_family(
     session: &Session,
 ) -> Result<(), Problem> {
     stored::revoke(&mut tx, session.user_id, session.id, app.now()).await?;
-    let mut tenants: Vec<_> =
-        users::tenants(&mut tx, session.user_id).await?.iter().map(|tenant| tenant.id).collect();
+    let mut tenants = login::tenant_ids(&mut tx, session.user_id).await?;
     if let Some(only) = session.tenant_id {
         tenants.retain(|id| *id == only);
     }
-    caller.commit_control(tx).await?;
-    tracing::warn!(session.id = %session.id, "a used refresh token came again; its session was ended");
-    for tenant_id in tenants {
-        let mut tx = app.store.begin(tenant_id).await?;
-        let changes = json!({ "actor_kind": ActorKind::Anonymous.as_str() });
-        caller.audit(app, &mut tx, Action::RefreshTokenReused, session.id, changes).await?;
-        caller.commit(tx).await?;
-    }
-    Ok(())
+    tracing::warn!(session.id = %session.id, "a used refresh token came again; its session is ended");
+    let tx = caller.audit_each(app, tx, &tenants, Action::RefreshTokenReused, session.id).await?;
+    caller.commit_control(tx).await
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use domain::event::Action;
 use domain::id::SessionId;
 use http::StatusCode;
 use serde::Serialize;
@@ -12,6 +13,7 @@ use crate::app::App;
 use crate::authorized::SignedIn;
 use crate::extract::PathId;
 use crate::problem::Problem;
+use crate::routes::auth::login;
 
 /// A signed-in device.
 #[derive(Serialize, ToSchema)]
@@ -110,7 +112,10 @@ async fn revoke(app: &App, signed_in: &SignedIn, id: SessionId) -> Result<Status
     if !sessions::revoke(&mut tx, signed_in.user_id, id, app.now()).await? {
         return Err(Problem::not_found());
     }
+    let tenants = login::tenant_ids(&mut tx, signed_in.user_id).await?;
+    let caller = &signed_in.caller;
+    let tx = caller.audit_each(app, tx, &tenants, Action::SessionEnded, id).await?;
 
-    signed_in.caller.commit_control(tx).await?;
+    caller.commit_control(tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }
