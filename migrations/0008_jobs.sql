@@ -110,10 +110,10 @@ BEGIN
     -- Failed, or its worker vanished. At the limit this is its end: a dead letter.
     NEW.status := 'Failed';
     NEW.done_at := now();
-    IF NEW.attempts < NEW.max_attempts AND NEW.run_at <= now() THEN
-        NEW.run_at := now() + apalis.backoff(NEW.attempts);
+    IF NEW.attempts < NEW.max_attempts THEN
+        -- A run_at that is ahead already was asked for by the job itself.
+        NEW.run_at := greatest(NEW.run_at, now() + apalis.backoff(NEW.attempts));
     END IF;
-    -- A run_at that is ahead already was asked for by the job itself.
     RETURN NEW;
 END
 $$;

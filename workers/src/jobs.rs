@@ -1,0 +1,3 @@
+//! What each job does, a file each; the list of them is `register.rs`.
+
+mod send_email;

@@ -1,0 +1,8 @@
+//! Outgoing mail: the texts, the form of a message, and the two ways out.
+
+pub(crate) mod message;
+pub(crate) mod outbox;
+pub(crate) mod templates;
+
+mod files;
+mod smtp;

@@ -1,0 +1,82 @@
+//! The workers' metrics. Labels are queue and outcome (or state) only: neither may grow without bound.
+
+use std::time::Duration;
+
+use jobs::queue::Depth;
+use prometheus::{
+    GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry,
+    register_gauge_vec_with_registry, register_histogram_vec_with_registry,
+    register_int_counter_vec_with_registry, register_int_gauge_vec_with_registry,
+};
+
+use crate::runtime::outcome::Ending;
+
+/// The metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    attempts: IntCounterVec,
+    durations: HistogramVec,
+    jobs: IntGaugeVec,
+    oldest: GaugeVec,
+}
+
+impl Metrics {
+    /// Registers them; once a registry.
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        Ok(Self {
+            attempts: register_int_counter_vec_with_registry!(
+                "pytake_job_attempts_total",
+                "Attempts of jobs, by how they ended",
+                &["queue", "outcome"],
+                registry
+            )?,
+            durations: register_histogram_vec_with_registry!(
+                "pytake_job_attempt_duration_seconds",
+                "How long attempts of jobs took",
+                &["queue"],
+                vec![0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0],
+                registry
+            )?,
+            jobs: register_int_gauge_vec_with_registry!(
+                "pytake_jobs",
+                "Jobs by state: due, later, held, dead, discarded",
+                &["queue", "state"],
+                registry
+            )?,
+            oldest: register_gauge_vec_with_registry!(
+                "pytake_job_oldest_due_seconds",
+                "How long the oldest due job has waited; scale by this",
+                &["queue"],
+                registry
+            )?,
+        })
+    }
+
+    /// Shows a queue from the start, not from its first job.
+    pub(crate) fn announce(&self, queue: &str) {
+        for ending in Ending::ALL {
+            self.attempts.with_label_values(&[queue, ending.as_str()]);
+        }
+    }
+
+    /// Counts an attempt.
+    pub(crate) fn attempted(&self, queue: &str, ending: Ending, took: Duration) {
+        self.attempts.with_label_values(&[queue, ending.as_str()]).inc();
+        self.durations.with_label_values(&[queue]).observe(took.as_secs_f64());
+    }
+
+    /// Shows how a queue stands.
+    pub(crate) fn measured(&self, depth: &Depth) {
+        let states = [
+            ("due", depth.due),
+            ("later", depth.later),
+            ("held", depth.held),
+            ("dead", depth.dead),
+            ("discarded", depth.discarded),
+        ];
+        for (state, count) in states {
+            self.jobs.with_label_values(&[depth.queue.as_str(), state]).set(count);
+        }
+        self.oldest.with_label_values(&[depth.queue.as_str()]).set(depth.oldest_seconds);
+    }
+}

@@ -1,0 +1,111 @@
+//! One attempt of one job: decoded, timed, and with its panics caught.
+//!
+//! All of it inside the handler, not in the library's layers: a panic or a timeout outside the handler is
+//! answered with the status "running", and the job then waits for its worker to die.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use apalis_core::error::BoxDynError;
+use futures::FutureExt;
+
+use crate::app::App;
+use crate::runtime::Perform;
+use crate::runtime::outcome::{Ending, Outcome, aborted, failed};
+
+/// Which attempt of which job.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    /// The job's id: the same in each attempt.
+    pub(crate) job_id: String,
+    /// From 1.
+    pub(crate) number: usize,
+    /// The last one's number.
+    pub(crate) last: usize,
+}
+
+impl Attempt {
+    fn failing(&self) -> Ending {
+        if self.number >= self.last { Ending::Dead } else { Ending::Retry }
+    }
+}
+
+/// Makes an attempt. What it returns is for the library, which stores it.
+pub(crate) async fn make<J: Perform>(
+    app: Arc<App>,
+    payload: Vec<u8>,
+    attempt: Attempt,
+) -> Result<(), BoxDynError> {
+    let started = Instant::now();
+    let (ending, result) = match jobs::decode::<J>(&payload) {
+        Ok(job) => settle(&app, &attempt, guarded(job, &app, &attempt).await).await,
+        Err(error) => (Ending::Undecodable, Err(error.to_string())),
+    };
+    app.metrics.attempted(J::QUEUE, ending, started.elapsed());
+    let Attempt { job_id, number, .. } = &attempt;
+    match (ending, result) {
+        (Ending::Done, _) | (_, Ok(())) => {
+            tracing::debug!("{} job {job_id} is done", J::QUEUE);
+            Ok(())
+        }
+        (Ending::Retry, Err(reason)) => {
+            tracing::warn!("{} job {job_id} failed at attempt {number}: {reason}", J::QUEUE);
+            Err(failed(reason))
+        }
+        (Ending::Dead, Err(reason)) => {
+            tracing::error!("{} job {job_id} is dead after {number} attempts: {reason}", J::QUEUE);
+            Err(failed(reason))
+        }
+        (Ending::Discarded, Err(reason)) => {
+            tracing::info!("{} job {job_id} is discarded: {reason}", J::QUEUE);
+            Err(aborted(reason))
+        }
+        (Ending::Undecodable, Err(reason)) => {
+            tracing::error!("{} job {job_id} is dead: {reason}", J::QUEUE);
+            Err(aborted(reason))
+        }
+    }
+}
+
+/// Performs the job; a panic and a timeout are errors like any other.
+async fn guarded<J: Perform>(job: J, app: &App, attempt: &Attempt) -> Result<Outcome, String> {
+    let work = AssertUnwindSafe(job.perform(app, attempt)).catch_unwind();
+    match tokio::time::timeout(J::TIMEOUT, work).await {
+        Ok(Ok(Ok(outcome))) => Ok(outcome),
+        Ok(Ok(Err(error))) => Err(format!("{error:#}")),
+        Ok(Err(panic)) => Err(format!("panicked: {}", panic_text(panic.as_ref()))),
+        Err(_) => Err(format!("took longer than {:?}", J::TIMEOUT)),
+    }
+}
+
+async fn settle(
+    app: &App,
+    attempt: &Attempt,
+    outcome: Result<Outcome, String>,
+) -> (Ending, Result<(), String>) {
+    match outcome {
+        Ok(Outcome::Done) => (Ending::Done, Ok(())),
+        Ok(Outcome::Discard(reason)) => (Ending::Discarded, Err(reason)),
+        Ok(Outcome::RetryAfter(pause, reason)) => {
+            // Without it the job comes back after the usual pause: sooner than asked, no harm else.
+            if let Err(error) = jobs::queue::postpone(app.store.pool(), &attempt.job_id, pause).await {
+                tracing::warn!("the pause of job {} is not stored: {error}", attempt.job_id);
+            }
+            (attempt.failing(), Err(reason))
+        }
+        Err(reason) => (attempt.failing(), Err(reason)),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a text")
+}
+
+#[cfg(test)]
+mod tests;

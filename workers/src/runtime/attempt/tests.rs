@@ -1,0 +1,97 @@
+//! What becomes of attempts that end well, badly, by a panic, or not at all.
+
+use std::time::Duration;
+
+use apalis_core::error::AbortError;
+use jobs::catalog::Job;
+use credentials::SymmetricKey;
+use credentials::mail_token::MailTokenKey;
+use domain::clock::SystemClock;
+use domain::secret::Secret;
+use prometheus::Registry;
+use serde::{Deserialize, Serialize};
+use settings::{Mail, MailTransport};
+use store::Store;
+
+use super::*;
+use crate::mail::outbox::Outbox;
+use crate::metrics::Metrics;
+
+#[derive(Serialize, Deserialize)]
+enum Trial {
+    Done,
+    Error,
+    Panic,
+    Hang,
+    Discard,
+}
+
+impl Job for Trial {
+    const QUEUE: &'static str = "trial";
+    const VERSION: u16 = 1;
+    const ATTEMPTS_MAX: u16 = 3;
+    const TIMEOUT: Duration = Duration::from_millis(20);
+}
+
+impl Perform for Trial {
+    async fn perform(self, _: &App, _: &Attempt) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Done => Ok(Outcome::Done),
+            Self::Error => Err(anyhow::anyhow!("below").context("above")),
+            Self::Panic => panic!("at the {}", "disco"),
+            Self::Hang => std::future::pending().await,
+            Self::Discard => Ok(Outcome::Discard("old".to_owned())),
+        }
+    }
+}
+
+/// An app whose database is never reached.
+fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
+    let url = Secret::new("postgres://nobody@127.0.0.1:1/none".to_owned());
+    let mail = Mail {
+        transport: MailTransport::File,
+        dir: dir.to_owned(),
+        smtp_url: Secret::new(String::new()),
+        from: "a@example.com".to_owned(),
+    };
+    Arc::new(App {
+        store: Store::connect_lazy(&url, 1, Duration::from_millis(10)).unwrap(),
+        mail_tokens: MailTokenKey::new(&SymmetricKey::new(Secret::new([1; 32]))),
+        public_url: "http://localhost".to_owned(),
+        outbox: Outbox::open(&mail).unwrap(),
+        clock: Box::new(SystemClock),
+        metrics: Metrics::register(registry).unwrap(),
+    })
+}
+
+#[tokio::test]
+async fn every_ending_is_told_apart() {
+    let registry = Registry::new();
+    let dir = tempfile::tempdir().unwrap();
+    let app = app(&registry, dir.path());
+    for (job, number, expected) in [
+        (r#""Done""#, 1, None),
+        (r#""Error""#, 1, Some(("above: below", false))),
+        (r#""Error""#, 3, Some(("above: below", false))),
+        (r#""Panic""#, 1, Some(("panicked: at the disco", false))),
+        (r#""Hang""#, 1, Some(("took longer than 20ms", false))),
+        (r#""Discard""#, 1, Some(("AbortError: old", true))),
+        ("1", 1, Some(("AbortError: the payload cannot be read", true))),
+    ] {
+        let attempt = Attempt { job_id: "01".to_owned(), number, last: 3 };
+        let payload = format!(r#"{{"version":1,"job":{job}}}"#).into_bytes();
+        let ended = make::<Trial>(app.clone(), payload, attempt).await;
+        match (ended, expected) {
+            (Ok(()), None) => {}
+            (Err(error), Some((text, aborts))) => {
+                assert!(error.to_string().starts_with(text), "{job}: {error}");
+                assert_eq!(error.is::<AbortError>(), aborts, "{job}");
+            }
+            (ended, expected) => panic!("{job} ended as {ended:?}, expected {expected:?}"),
+        }
+    }
+    let counted = String::from_utf8(telemetry::render(&registry).unwrap()).unwrap();
+    for line in ["done\",queue=\"trial\"} 1", "retry\",queue=\"trial\"} 3", "dead\",queue=\"trial\"} 1"] {
+        assert!(counted.contains(line), "{line} is not in {counted}");
+    }
+}
