@@ -1,0 +1,45 @@
+//! `cargo dev bench NAME`: one bench with what it needs, as a table or as one JSON object.
+
+mod cpu;
+mod figures;
+mod load;
+mod policy;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::bench::figures::Report;
+use crate::say;
+
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Options {
+    /// Which bench; see docs/benchmarks.md.
+    name: String,
+    /// One JSON object on standard output, and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Under a minute.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Quick,
+    Full,
+}
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    if cfg!(debug_assertions) {
+        bail!("a debug build measures nothing; use deploy/bench");
+    }
+    let length = if options.quick { Length::Quick } else { Length::Full };
+    let figures = match options.name.as_str() {
+        "policy" => policy::measure(length).await?,
+        other => bail!("there is no bench `{other}`; there is: policy"),
+    };
+    let report = Report::new(options.name, figures);
+    say::line(&if options.json { report.json() } else { report.table() });
+    Ok(())
+}

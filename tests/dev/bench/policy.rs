@@ -1,0 +1,223 @@
+//! What the policy costs: CPU per request of the edge, with a key, an allowlist, a limit and the signed
+//! context, over the same pingora proxy without any of it, before the same upstream.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use credentials::SymmetricKey;
+use credentials::api_key::{ApiKey, Pepper};
+use harness::{
+    Leash, Port, Servers, Spawn, TestDatabase, poll_async, program, reserve, root, tail,
+};
+use settings::KeyFile;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use super::figures::{Bar, Figure, median};
+use super::{Length, cpu, load};
+use crate::say;
+
+const CONNECTIONS: usize = 16;
+/// One for each contender, so that CPU per request is not a matter of how threads share.
+const THREADS: usize = 1;
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const TENANT: &str = "00000000-0000-7000-8000-000000000001";
+/// Of the first bench in FIGURES.
+const RATIO_MAX: f64 = 1.10;
+
+struct Contender {
+    name: &'static str,
+    leash: Leash,
+    port: Port,
+    request: String,
+    _metrics: Option<Port>,
+}
+
+pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
+    let (rounds, requests) = match length {
+        Length::Quick => (5, 30_000),
+        Length::Full => (11, 100_000),
+    };
+    let home = tempfile::tempdir()?;
+    let servers = Servers::start().await?;
+    let database = servers.database().await;
+    let key = insert_tenant(&servers, &database).await?;
+    let upstream = load::start_upstream().await?;
+    let mut contenders = [
+        start_raw(&home, upstream).await?,
+        start_edge(&home, &servers, &database, upstream, &key, 0).await?,
+        start_edge(&home, &servers, &database, upstream, &key, 1_000_000).await?,
+    ];
+    let mut micros = [const { Vec::new() }; 3];
+    for round in 0..=rounds {
+        for (contender, micros) in contenders.iter_mut().zip(&mut micros) {
+            let measured = contender.round(requests).await?;
+            // The first warms caches, connections and leases.
+            if round > 0 {
+                micros.push(measured);
+            }
+        }
+    }
+    let [raw, edge, logging] = &micros;
+    let ratio = |micros: &[f64]| {
+        median(&micros.iter().zip(raw).map(|(with, without)| with / without).collect::<Vec<_>>())
+    };
+    let figure = |name, value| Figure { name, value, bar: Bar::None };
+    Ok(vec![
+        Figure { name: "policy_cpu_ratio", value: ratio(edge), bar: Bar::Below(RATIO_MAX) },
+        figure("policy_and_access_log_cpu_ratio", ratio(logging)),
+        figure("raw_proxy_cpu_per_request_us", median(raw)),
+        figure("edge_cpu_per_request_us", median(edge)),
+        figure("edge_and_access_log_cpu_per_request_us", median(logging)),
+    ])
+}
+
+impl Contender {
+    /// CPU microseconds a request.
+    async fn round(&mut self, requests: u64) -> Result<f64> {
+        let before = cpu::used_by(self.leash.pid())?;
+        let done = load::run(self.port.address(), &self.request, CONNECTIONS, requests).await;
+        let done = match done {
+            Ok(done) => done,
+            Err(error) => bail!("{error:#}; its log ends with:\n{}", tail(self.leash.log())),
+        };
+        let used = cpu::used_by(self.leash.pid())?.saturating_sub(before);
+        let micros = used.as_secs_f64() * 1e6 / done.requests as f64;
+        let rate = done.requests as f64 / done.took.as_secs_f64();
+        say::note(&format!("{}: {micros:.1} µs a request, {rate:.0} requests/s", self.name));
+        Ok(micros)
+    }
+
+    async fn wait_until_open(&mut self) -> Result<()> {
+        let address = self.port.address();
+        let leash = &mut self.leash;
+        let open = poll_async(READY_WITHIN, || {
+            let ended = leash.ended().is_some();
+            async move {
+                if ended {
+                    Some(false)
+                } else {
+                    TcpStream::connect(address).await.ok().map(|_| true)
+                }
+            }
+        });
+        if open.await != Some(true) {
+            bail!("a proxy does not start:\n{}", tail(self.leash.log()));
+        }
+        Ok(())
+    }
+}
+
+async fn start_raw(home: &TempDir, upstream: SocketAddr) -> Result<Contender> {
+    let port = reserve()?;
+    let leash = Spawn::new(program("raw-proxy")?, home.path().join("raw-proxy"))
+        .args(["--listen", &port.address().to_string()])
+        .args(["--upstream", &upstream.to_string()])
+        .args(["--threads", &THREADS.to_string()])
+        .start()?;
+    // The same bytes as to the edge: their parsing is not policy.
+    let request = request(&"x".repeat(credentials::api_key::LEN));
+    let mut contender = Contender { name: "raw proxy", leash, port, request, _metrics: None };
+    contender.wait_until_open().await?;
+    Ok(contender)
+}
+
+async fn start_edge(
+    home: &TempDir,
+    servers: &Servers,
+    database: &TestDatabase,
+    upstream: SocketAddr,
+    key: &ApiKey,
+    access_log_per_million: u32,
+) -> Result<Contender> {
+    let (port, metrics) = (reserve()?, reserve()?);
+    let routes = home.path().join("routes.toml");
+    std::fs::write(
+        &routes,
+        format!(
+            "upstreams.app = {{ peers = [\"{upstream}\"] }}\n\
+             routes = [{{ methods = [\"GET\"], path = \"/bench\", upstream = \"app\", auth = \"any\", \
+             tenant = \"required\", permission = \"ViewUsage\" }}]\n"
+        ),
+    )?;
+    let settings = [
+        ("PYTAKE_DATABASE__URL", database.url_as("pytake_edge")),
+        ("PYTAKE_REDIS__URL", servers.redis_url().to_owned()),
+        ("PYTAKE_REDIS__KEY_PREFIX", format!("bench-{access_log_per_million}:")),
+        ("PYTAKE_EDGE__LISTEN", format!("[\"{}\"]", port.address())),
+        ("PYTAKE_EDGE__METRICS_LISTEN", metrics.address().to_string()),
+        ("PYTAKE_EDGE__THREADS", THREADS.to_string()),
+        ("PYTAKE_EDGE__ROUTES_FILE", routes.to_string_lossy().into_owned()),
+        ("PYTAKE_EDGE__ACCESS_LOG_PER_MILLION", access_log_per_million.to_string()),
+    ];
+    let log = home.path().join(format!("edge-{access_log_per_million}"));
+    let leash = Spawn::new(program("pytake-proxy")?, log)
+        .variables(servers.secrets().variables())
+        .variables(settings)
+        .in_directory(root())
+        .start()?;
+    let name = if access_log_per_million == 0 { "edge" } else { "edge with access log" };
+    let request = request(key.expose());
+    let mut contender = Contender { name, leash, port, request, _metrics: Some(metrics) };
+    contender.wait_until_open().await?;
+    contender.wait_until_admitted().await?;
+    Ok(contender)
+}
+
+impl Contender {
+    /// The listener may open before the policy is there.
+    async fn wait_until_admitted(&self) -> Result<()> {
+        let (address, request) = (self.port.address(), &self.request);
+        let admitted = async || load::run(address, request, 1, 1).await.ok();
+        match poll_async(READY_WITHIN, admitted).await {
+            Some(_) => Ok(()),
+            None => bail!("the edge admits nobody:\n{}", tail(self.leash.log())),
+        }
+    }
+}
+
+fn request(credential: &str) -> String {
+    format!(
+        "GET /bench HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\nAuthorization: Bearer {credential}\r\n\r\n"
+    )
+}
+
+/// A tenant with an allowlist, a key, and a limit that no machine reaches.
+async fn insert_tenant(servers: &Servers, database: &TestDatabase) -> Result<ApiKey> {
+    let key = ApiKey::generate(rand::random());
+    let pepper = Pepper::new(SymmetricKey::new(pepper(servers)?));
+    let hash: String =
+        key.hash(&pepper).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let last_four = key.last_four();
+    let rows = format!(
+        "INSERT INTO plan_versions (plan, version, api_calls_per_minute, trial_days, created_at)
+         VALUES ('Enterprise', 1000, 2000000000, 0, now());
+         INSERT INTO tenants (id, name, subdomain, status, created_at, updated_at)
+         VALUES ('{TENANT}', 'Bench', 'bench', 'Active', now(), now());
+         INSERT INTO subscriptions (tenant_id, id, plan, plan_version, cycle, currency, status, started_at,
+             period_start, period_end)
+         VALUES ('{TENANT}', '{TENANT}', 'Enterprise', 1000, 'Monthly', 'USD', 'Active', now(),
+             now(), now() + interval '1 month');
+         INSERT INTO memberships (tenant_id, id, email, name, role, status, created_at)
+         VALUES ('{TENANT}', '{TENANT}', 'bench@bench.example', 'Bench', 'Owner', 'Invited', now());
+         INSERT INTO ip_allowlists (tenant_id, networks, updated_at)
+         VALUES ('{TENANT}', '{{10.0.0.0/8,127.0.0.0/8,192.168.0.0/16}}', now());
+         INSERT INTO api_keys (tenant_id, id, name, hash, last_four, scopes, created_by, created_at)
+         VALUES ('{TENANT}', '{TENANT}', 'Bench', '\\x{hash}', '{last_four}', '{{usage.read}}',
+             '{TENANT}', now());"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&mut database.connect().await).await?;
+    Ok(key)
+}
+
+fn pepper(servers: &Servers) -> Result<domain::secret::Secret<[u8; 32]>> {
+    let variables = servers.secrets().variables();
+    let path = variables.iter().find(|(name, _)| name.ends_with("PEPPER_FILE"));
+    let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
+    let file: KeyFile = serde_json::from_value(serde_json::Value::String(path))?;
+    match file.read()?.pop() {
+        Some(key) => Ok(key),
+        None => bail!("the pepper file holds no key"),
+    }
+}

@@ -1,0 +1,93 @@
+//! The demo tenant: signed up through the edge, as any customer would be.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use harness::{Mailbox, poll, random_hex, write_private};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use settings::Settings;
+
+use super::programs::http_client;
+use crate::place::Place;
+use crate::say;
+
+const SUBDOMAIN: &str = "demo";
+const OWNER: &str = "owner@demo.example";
+const MAIL_WITHIN: Duration = Duration::from_secs(15);
+
+/// What `.dev/demo` keeps, so that a later `up` on the same data can use the tenant again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Demo {
+    pub(crate) tenant_id: String,
+    pub(crate) subdomain: String,
+    pub(crate) email: String,
+    pub(crate) password: String,
+    pub(crate) api_key: String,
+}
+
+pub(crate) async fn ensure(place: &Place, proxy_url: &str, settings: &Settings) -> Result<Demo> {
+    let http = http_client()?;
+    let base = settings.edge.base_domain.as_str();
+    if let Ok(text) = std::fs::read_to_string(place.demo()) {
+        let demo: Demo = toml::from_str(&text).context(".dev/demo cannot be read; use --fresh")?;
+        say::step("the demo tenant is there from last time");
+        return Ok(demo);
+    }
+    say::step(&format!("signing up the demo tenant ({SUBDOMAIN}.{base})"));
+    let client = Client { http, proxy_url };
+    let body = json!({
+        "name": "Demo Corp",
+        "subdomain": SUBDOMAIN,
+        "plan": "Pro",
+        "owner_email": OWNER,
+        "owner_name": "Dana Demo",
+    });
+    let signed_up = client.post("/api/v1/tenants", None, &body).await?;
+    let tenant_id = text(&signed_up, "/tenant/id")?;
+    let token = text(&signed_up, "/access_token")?;
+
+    let body = json!({"name": "Tour", "permissions": ["usage.read", "users.read", "tenant.read"]});
+    let path = format!("/api/v1/tenants/{tenant_id}/api-keys");
+    let api_key = text(&client.post(&path, Some(&token), &body).await?, "/key")?;
+
+    // As the owner would: open the mailed link and set a password.
+    let mailbox = Mailbox::over(place.mail());
+    let mail = poll(MAIL_WITHIN, || mailbox.all_to(OWNER).pop());
+    let mail =
+        mail.with_context(|| format!("no mail came for {OWNER}; see .dev/log/workers.log"))?;
+    let password = random_hex();
+    let body = json!({"token": mail.token(), "password": password});
+    client.post("/api/v1/auth/email/verify", None, &body).await?;
+
+    let demo =
+        Demo { tenant_id, subdomain: SUBDOMAIN.into(), email: OWNER.into(), password, api_key };
+    write_private(&place.demo(), &toml::to_string(&demo)?)?;
+    Ok(demo)
+}
+
+struct Client<'a> {
+    http: reqwest::Client,
+    proxy_url: &'a str,
+}
+
+impl Client<'_> {
+    async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Result<Value> {
+        let mut request = self.http.post(format!("{}{path}", self.proxy_url)).json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.with_context(|| format!("no answer from POST {path}"))?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("the demo tenant could not be made: POST {path} answered {status}: {text}");
+        }
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+}
+
+fn text(json: &Value, pointer: &str) -> Result<String> {
+    let found = json.pointer(pointer).and_then(Value::as_str);
+    Ok(found.with_context(|| format!("no {pointer} in the answer"))?.to_owned())
+}

@@ -1,0 +1,341 @@
+//! The three programs on free ports, with a database, secrets and a mailbox of their own.
+//!
+//! Dropped: the programs are killed, and the test fails if a job was left undone, a program panicked or
+//! logged an error, or a secret that was seen in traffic is in a log.
+
+mod checks;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::actor::{Actor, Canaries, Owner};
+use crate::database::TestDatabase;
+use crate::environment::settings_variables;
+use crate::leash::{Leash, Spawn, tail};
+use crate::mailbox::Mailbox;
+use crate::ports::{Port, reserve};
+use crate::redis_server::RedisServer;
+use crate::servers::Servers;
+use crate::wait::poll_async;
+use crate::workspace::{program, root};
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Connections of each program: a run has many of them at once on one server.
+const CONNECTIONS: &str = "4";
+
+/// Of everybody in the tests.
+pub const PASSWORD: &str = "correct horse battery staple 7";
+
+/// What differs from the usual.
+#[derive(Debug, Clone, Default)]
+pub struct AppOptions {
+    /// Settings of all programs, e.g. `("PYTAKE_API__ACCESS_TOKEN_SECONDS", "1")`.
+    pub settings: Vec<(&'static str, String)>,
+    /// The test makes a program log errors.
+    pub errors_expected: bool,
+    /// The test leaves jobs undone.
+    pub jobs_may_remain: bool,
+    /// A Redis of its own, because the test kills it.
+    pub own_redis: bool,
+}
+
+/// One of the three programs.
+#[derive(Debug)]
+struct Running {
+    name: &'static str,
+    leash: Leash,
+    metrics: Port,
+}
+
+/// A whole installation.
+#[derive(Debug)]
+pub struct App {
+    options: AppOptions,
+    programs: Vec<Running>,
+    ports: [Port; 2],
+    home: TempDir,
+    canaries: Canaries,
+    client: Actor,
+    database: TestDatabase,
+    redis: Option<RedisServer>,
+    servers: &'static Servers,
+}
+
+impl App {
+    /// Starts the three programs and waits until they are ready.
+    ///
+    /// # Panics
+    /// When one does not become ready; the message holds the end of its log.
+    pub async fn start() -> Self {
+        Self::start_with(AppOptions::default()).await
+    }
+
+    /// As [`Self::start`], with other settings.
+    ///
+    /// # Panics
+    /// When a program does not become ready.
+    pub async fn start_with(options: AppOptions) -> Self {
+        let servers = Servers::shared().await;
+        let database = servers.database().await;
+        let home = tempfile::Builder::new().prefix("pytake-app-").tempdir().expect("a folder");
+        let ports = [reserve().expect("a port"), reserve().expect("a port")];
+        let canaries = Canaries::default();
+        servers.secrets().canaries().iter().for_each(|secret| canaries.plant(secret));
+        let client = Actor::new(format!("http://{}", ports[0].address()), canaries.clone());
+        let mut app = Self {
+            options,
+            programs: Vec::new(),
+            ports,
+            home,
+            canaries,
+            client,
+            database,
+            redis: None,
+            servers,
+        };
+        if app.options.own_redis {
+            app.start_redis();
+        }
+        for name in ["pytake-api", "pytake-workers", "pytake-proxy"] {
+            app.run(name);
+        }
+        app.wait_until_ready().await;
+        app
+    }
+
+    fn run(&mut self, name: &'static str) {
+        let metrics = reserve().expect("a port");
+        let role = match name {
+            "pytake-api" => "pytake_api",
+            "pytake-workers" => "pytake_worker",
+            _ => "pytake_edge",
+        };
+        let own = [
+            ("PYTAKE_DATABASE__URL", self.database.url_as(role)),
+            ("PYTAKE_EDGE__METRICS_LISTEN", metrics.address().to_string()),
+            ("PYTAKE_API__METRICS_LISTEN", metrics.address().to_string()),
+            ("PYTAKE_WORKERS__METRICS_LISTEN", metrics.address().to_string()),
+        ];
+        let leash = Spawn::new(program(name).expect("built programs"), self.log(name))
+            .without(settings_variables())
+            .variables(self.settings())
+            .variables(own)
+            .variables(self.options.settings.iter().cloned())
+            .in_directory(root())
+            .start()
+            .expect("a program starts");
+        self.programs.push(Running { name, leash, metrics });
+    }
+
+    /// What all three programs are told.
+    fn settings(&self) -> Vec<(String, String)> {
+        let [edge, api] = &self.ports;
+        let pairs = [
+            ("PYTAKE_DATABASE__MAX_CONNECTIONS", CONNECTIONS.to_owned()),
+            ("PYTAKE_REDIS__URL", self.redis_url()),
+            ("PYTAKE_REDIS__KEY_PREFIX", format!("{}:", self.database.name())),
+            ("PYTAKE_EDGE__LISTEN", format!("[\"{}\"]", edge.address())),
+            ("PYTAKE_EDGE__THREADS", "1".into()),
+            ("PYTAKE_EDGE__GRACE_PERIOD_SECONDS", "1".into()),
+            ("PYTAKE_EDGE__UPSTREAMS", format!("{{api=[\"{}\"]}}", api.address())),
+            ("PYTAKE_API__LISTEN", api.address().to_string()),
+            ("PYTAKE_API__PUBLIC_URL", self.url()),
+            ("PYTAKE_MAIL__DIR", self.mail_dir().to_string_lossy().into_owned()),
+        ];
+        let mut settings = self.servers.secrets().variables();
+        settings.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
+        settings
+    }
+
+    /// Where its Redis is.
+    #[must_use]
+    pub fn redis_url(&self) -> String {
+        let own = self.redis.as_ref().map(RedisServer::url);
+        own.unwrap_or_else(|| self.servers.redis_url().to_owned())
+    }
+
+    /// Starts the Redis of the test's own, the first time or again.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_redis(&mut self) {
+        drop(self.redis.take());
+        let server = RedisServer::start(self.home.path(), &self.log("redis"));
+        self.redis = Some(server.expect("a Redis of the test's own"));
+    }
+
+    /// Kills the Redis of the test's own.
+    pub fn kill_redis(&mut self) {
+        if let Some(redis) = &mut self.redis {
+            redis.leash().kill();
+        }
+    }
+
+    async fn wait_until_ready(&mut self) {
+        for index in 0..self.programs.len() {
+            let url = format!("http://{}", self.programs[index].metrics.address());
+            let prober = self.client.calling(&url);
+            let running = &mut self.programs[index];
+            let ready = poll_async(READY_WITHIN, || {
+                let ended = running.leash.ended().is_some();
+                let prober = prober.clone();
+                async move { if ended { Some(false) } else { is_ready(&prober).await.then_some(true) } }
+            });
+            assert_eq!(
+                ready.await,
+                Some(true),
+                "{} does not become ready:\n{}",
+                self.programs[index].name,
+                tail(self.programs[index].leash.log())
+            );
+        }
+    }
+
+    /// The edge's address, e.g. `http://127.0.0.1:12345`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.ports[0].address())
+    }
+
+    /// The API's own address, which nobody but the edge should use.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.ports[1].address())
+    }
+
+    /// Where `/metrics`, `/healthz` and `/readyz` of a program are.
+    ///
+    /// # Panics
+    /// When there is no such program.
+    #[must_use]
+    pub fn metrics_url(&self, name: &str) -> String {
+        let running = self.programs.iter().find(|running| running.name == name);
+        format!("http://{}", running.expect("one of the three programs").metrics.address())
+    }
+
+    /// A running program, to stop, pause or kill it.
+    ///
+    /// # Panics
+    /// When there is no such program.
+    pub fn process(&mut self, name: &str) -> &mut Leash {
+        let running = self.programs.iter_mut().find(|running| running.name == name);
+        &mut running.expect("one of the three programs").leash
+    }
+
+    /// Starts a stopped program again and waits until all are ready.
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    pub async fn restart(&mut self, name: &'static str) {
+        self.programs.retain(|running| running.name != name);
+        self.run(name);
+        self.wait_until_ready().await;
+    }
+
+    /// Someone without any credential.
+    #[must_use]
+    pub fn stranger(&self) -> Actor {
+        self.client.clone()
+    }
+
+    /// Signs up a tenant on a plan, and is its owner.
+    ///
+    /// # Panics
+    /// When sign-up fails.
+    pub async fn tenant(&self, subdomain: &str, plan: &str) -> Owner {
+        let email = format!("owner@{subdomain}.example");
+        let answer = self.client.post("/api/v1/tenants", sign_up(subdomain, plan, &email)).await;
+        let signed_up = answer.expect(201).json();
+        let text = |pointer: &str| {
+            let found = signed_up.pointer(pointer).and_then(Value::as_str);
+            found.unwrap_or_else(|| panic!("no {pointer} in {signed_up}")).to_owned()
+        };
+        let (tenant_id, token) = (text("/tenant/id"), text("/access_token"));
+        let actor = self.client.bearing(&token).with("x-tenant-id", &tenant_id);
+        Owner { actor, tenant_id, subdomain: subdomain.to_owned(), email, signed_up }
+    }
+
+    /// Someone who was invited with a role, opened the mailed link, and signed in.
+    ///
+    /// # Panics
+    /// When a step fails.
+    pub async fn member(&self, owner: &Owner, email: &str, role: &str) -> Actor {
+        let body = json!({"email": email, "name": "Jane Smith", "role": role, "send_invite": true});
+        owner.post(&owner.path("/users"), body).await.expect(201);
+        let token = self.mailbox().wait_for(email, "token").await.token();
+        let body = json!({"token": token, "password": PASSWORD});
+        self.client.post("/api/v1/invitations/accept", body).await.expect(200);
+        let body = json!({"email": email, "password": PASSWORD});
+        let session = self.client.post("/api/v1/auth/login", body).await.expect(200);
+        self.client.bearing(&session.text("/access_token")).with("x-tenant-id", &owner.tenant_id)
+    }
+
+    /// The mail that was sent.
+    #[must_use]
+    pub fn mailbox(&self) -> Mailbox {
+        Mailbox::planting(self.mail_dir(), self.canaries.clone())
+    }
+
+    /// Where mail is put.
+    #[must_use]
+    pub fn mail_dir(&self) -> PathBuf {
+        self.home.path().join("mail")
+    }
+
+    /// The database, to look at what was written.
+    #[must_use]
+    pub const fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.home.path().join(format!("{name}.log"))
+    }
+
+    fn logs(&self) -> Vec<(&'static str, String)> {
+        let read = |path: &Path| {
+            String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+        };
+        self.programs.iter().map(|running| (running.name, read(running.leash.log()))).collect()
+    }
+}
+
+/// A sign-up's body.
+fn sign_up(subdomain: &str, plan: &str, email: &str) -> Value {
+    json!({
+        "name": format!("{subdomain} Inc"),
+        "subdomain": subdomain,
+        "plan": plan,
+        "owner_email": email,
+        "owner_name": "Olivia Owner",
+    })
+}
+
+async fn is_ready(prober: &Actor) -> bool {
+    prober.try_get("/readyz").await.is_some_and(|answer| answer.status == 200)
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.check();
+            return;
+        }
+        for running in &mut self.programs {
+            running.leash.kill();
+        }
+        for (name, log) in self.logs() {
+            let lines: Vec<_> = log.lines().collect();
+            eprintln_lines(name, &lines[lines.len().saturating_sub(40)..]);
+        }
+    }
+}
+
+/// A failed test shows what the programs had to say.
+#[expect(clippy::print_stderr, reason = "the test runner shows it beside the failure")]
+fn eprintln_lines(name: &str, lines: &[&str]) {
+    eprintln!("--- {name}\n{}", lines.join("\n"));
+}

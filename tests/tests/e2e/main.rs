@@ -1,0 +1,14 @@
+//! The whole product through the real edge, with real Postgres, Redis and workers: one file a chapter of the
+//! specification.
+
+mod api_keys;
+mod authentication;
+mod bad_input;
+mod network;
+mod operations;
+mod people;
+mod plans;
+mod quick_start;
+mod rate_limits;
+mod sign_up;
+mod tenants;

@@ -1,0 +1,71 @@
+//! The price list, and moving between plans.
+
+use harness::{App, redact};
+use serde_json::json;
+
+#[tokio::test]
+async fn the_price_list_is_public_and_is_the_specifications() {
+    let app = App::start().await;
+    let plans = app.stranger().get("/api/v1/plans").await.expect(200);
+    for text in ["Free", "Starter", "Pro", "Enterprise", "2900", "9900", "29900"] {
+        assert!(plans.body.contains(text), "{text} is missing: {}", plans.body);
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_is_in_force_at_once() {
+    let app = App::start().await;
+    let owner = app.tenant("acme", "Free").await;
+    let body = json!({"new_plan": "Enterprise", "billing_cycle": "Yearly", "payment_method": "card_1234567890"});
+    let answer = owner.post(&owner.path("/upgrade"), body).await.expect(200);
+    let dashboard = owner.get("/api/v1/dashboard").await.expect(200);
+    assert!(dashboard.header("ratelimit-policy").contains("q=10000"), "{dashboard:?}");
+    expect_test::expect![[r#""#]].assert_eq(&redact(&answer.json()));
+}
+
+#[tokio::test]
+async fn a_paid_plan_needs_a_way_to_pay() {
+    let app = App::start().await;
+    let owner = app.tenant("acme", "Free").await;
+    let body = json!({"new_plan": "Pro", "billing_cycle": "Monthly"});
+    let answer = owner.post(&owner.path("/upgrade"), body).await;
+    assert_eq!(answer.problem(), "402 payment-method-required");
+}
+
+#[tokio::test]
+async fn the_way_to_pay_is_nowhere_in_the_clear() {
+    let app = App::start().await;
+    let owner = app.tenant("acme", "Free").await;
+    let body = json!({"new_plan": "Pro", "billing_cycle": "Monthly", "payment_method": "card_canary_4711"});
+    owner.post(&owner.path("/upgrade"), body).await.expect(200);
+    let found: Vec<String> = sqlx::query_scalar(
+        "SELECT to_jsonb(subscriptions)::text FROM subscriptions
+         WHERE to_jsonb(subscriptions)::text LIKE '%' || $1 || '%'
+             OR position(convert_to($1, 'UTF8') IN payment_method_sealed) > 0
+         UNION ALL
+         SELECT to_jsonb(audit_events)::text FROM audit_events
+         WHERE to_jsonb(audit_events)::text LIKE '%' || $1 || '%'",
+    )
+    .bind("card_canary_4711")
+    .fetch_all(&mut app.database().connect().await)
+    .await
+    .expect("a query");
+    assert!(found.is_empty(), "{found:?}");
+    let sealed: bool =
+        sqlx::query_scalar("SELECT bool_and(payment_method_sealed IS NOT NULL) FROM subscriptions")
+            .fetch_one(&mut app.database().connect().await)
+            .await
+            .expect("a query");
+    assert!(sealed, "the reference was not kept at all");
+}
+
+#[tokio::test]
+async fn billing_invoices_and_usage_answer_their_owner() {
+    let app = App::start().await;
+    let owner = app.tenant("acme", "Pro").await;
+    let billing = owner.get(&owner.path("/billing")).await.expect(200);
+    assert!(billing.body.contains("\"Pro\""), "{billing:?}");
+    let invoices = owner.get(&owner.path("/invoices")).await.expect(200).json();
+    assert_eq!((&invoices["data"], &invoices["next_cursor"]), (&json!([]), &json!(null)));
+    owner.get(&owner.path("/usage")).await.expect(200);
+}

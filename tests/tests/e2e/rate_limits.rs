@@ -1,0 +1,50 @@
+//! Calls a minute, by plan.
+
+use harness::App;
+
+const DASHBOARD: &str = "/api/v1/dashboard";
+
+#[tokio::test]
+async fn a_free_tenant_makes_ten_calls_and_is_then_told_when_to_come_back() {
+    let app = App::start().await;
+    let owner = app.tenant("acme", "Free").await;
+    let mut admitted = 0;
+    let refused = loop {
+        let answer = owner.get(DASHBOARD).await;
+        match answer.status {
+            200 => admitted += 1,
+            _ => break answer,
+        }
+        assert!(admitted <= 12, "no end of calls");
+    };
+    // One permit may come back while ten are spent: one each six seconds.
+    assert!((10..=11).contains(&admitted), "{admitted}");
+    assert_eq!(refused.problem(), "429 rate-limit-exceeded");
+    let wait: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((1..=60).contains(&wait), "{refused:?}");
+    assert!(refused.header("ratelimit-policy").contains("q=10"), "{refused:?}");
+    assert!(refused.header("ratelimit").contains("r=0"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn one_tenants_calls_are_not_anothers() {
+    let app = App::start().await;
+    let (busy, quiet) = (app.tenant("busy", "Free").await, app.tenant("quiet", "Free").await);
+    for _ in 0..11 {
+        busy.get(DASHBOARD).await;
+    }
+    assert_eq!(busy.get(DASHBOARD).await.status, 429);
+    quiet.get(DASHBOARD).await.expect(200);
+}
+
+#[tokio::test]
+async fn every_plan_has_its_own_limit() {
+    let app = App::start().await;
+    let plans = [("starter", "Starter", 100), ("pro", "Pro", 1_000), ("big", "Enterprise", 10_000)];
+    for (subdomain, plan, limit) in plans {
+        let owner = app.tenant(subdomain, plan).await;
+        let answer = owner.get(DASHBOARD).await.expect(200);
+        let policy = answer.header("ratelimit-policy").to_owned();
+        assert!(policy.contains(&format!("q={limit}")), "{plan}: {policy}");
+    }
+}

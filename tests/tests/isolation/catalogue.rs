@@ -1,0 +1,218 @@
+//! Reads the system catalogue, so that a migration that forgets a rule fails here, whatever its table is.
+
+use harness::{Servers, TestDatabase};
+
+/// Tables without row-level security, each for a reason that its migration states.
+const CONTROL_TABLES: [&str; 10] = [
+    "idempotency_keys",
+    "login_attempts",
+    "plan_prices",
+    "plan_versions",
+    "platform_data_keys",
+    "policy_changes",
+    "refresh_tokens",
+    "sessions",
+    "signing_keys",
+    "users",
+];
+/// Own what crosses tenants; nobody can log in as them.
+const CROSSING_ROLES: [&str; 2] = ["pytake_directory", "pytake_edge_views"];
+
+/// Tables of ours, partitions included; the migrations' own bookkeeping and apalis' schema are not.
+const OURS: &str = "
+    SELECT pg_class.oid, pg_class.relname
+    FROM pg_class
+    JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace
+    WHERE pg_class.relkind IN ('r', 'p')
+        AND pg_namespace.nspname NOT IN ('pg_catalog', 'information_schema', 'apalis')
+        AND pg_namespace.nspname NOT LIKE 'pg\\_%'
+        AND pg_class.relname <> '_sqlx_migrations'";
+
+async fn database() -> TestDatabase {
+    Servers::shared().await.database().await
+}
+
+/// What a query with one text column finds. `ours`, `tenant_tables` and `key` (the column that names a
+/// table's tenant) may be used in it.
+async fn find(query: impl AsRef<str>) -> Vec<String> {
+    let control = CONTROL_TABLES.map(|name| format!("'{name}'")).join(", ");
+    let whole = format!(
+        "WITH ours AS ({OURS}), tenant_tables AS (
+            SELECT
+                ours.oid,
+                ours.relname,
+                CASE ours.relname WHEN 'tenants' THEN 'id' ELSE 'tenant_id' END AS key
+            FROM ours
+            WHERE ours.relname NOT IN ({control})
+        )
+        {}",
+        query.as_ref()
+    );
+    let database = database().await;
+    sqlx::query_scalar(sqlx::AssertSqlSafe(whole))
+        .fetch_all(&mut database.connect().await)
+        .await
+        .expect("a query of the catalogue")
+}
+
+#[track_caller]
+fn none(found: &[String]) {
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[tokio::test]
+async fn the_list_of_control_tables_names_only_tables_that_are_there() {
+    let tables = find("SELECT relname::text FROM ours").await;
+    let gone: Vec<_> =
+        CONTROL_TABLES.iter().filter(|name| !tables.iter().any(|t| t == *name)).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+    assert!(tables.len() > CONTROL_TABLES.len());
+}
+
+#[tokio::test]
+async fn every_other_table_names_its_tenant_in_a_column_that_cannot_be_null() {
+    let found = find(
+        "SELECT relname::text FROM tenant_tables
+         WHERE NOT EXISTS (
+             SELECT FROM pg_attribute
+             WHERE attrelid = tenant_tables.oid AND attname = key
+                 AND attnotnull AND atttypid = 'uuid'::regtype)",
+    );
+    none(&found.await);
+}
+
+#[tokio::test]
+async fn every_tenant_table_has_row_level_security_enabled_and_forced() {
+    let found = find(
+        "SELECT tenant_tables.relname::text
+         FROM tenant_tables JOIN pg_class ON pg_class.oid = tenant_tables.oid
+         WHERE NOT (relrowsecurity AND relforcerowsecurity)",
+    );
+    none(&found.await);
+}
+
+#[tokio::test]
+async fn every_tenant_table_has_the_one_policy_for_reading_and_writing() {
+    let found = find(
+        "SELECT tenant_tables.relname || ': ' || coalesce(
+                qual || ' / ' || with_check || ' / ' || cmd || ' / ' || roles::text, 'no policy')
+         FROM tenant_tables
+         LEFT JOIN pg_policies
+             ON tablename = tenant_tables.relname AND policyname = 'tenant_isolation'
+         WHERE qual IS DISTINCT FROM format(
+                 $$(%I = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))$$,
+                 key)
+             OR with_check IS DISTINCT FROM qual
+             OR cmd <> 'ALL'
+             OR permissive <> 'PERMISSIVE'
+             OR roles <> '{pytake_api,pytake_worker}'",
+    );
+    none(&found.await);
+}
+
+#[tokio::test]
+async fn any_other_policy_only_lets_a_crossing_role_read() {
+    let crossing = CROSSING_ROLES.map(|role| format!("'{role}'")).join(", ");
+    let found = find(format!(
+        "SELECT tablename || ': ' || policyname || ' ' || cmd || ' ' || roles::text
+         FROM pg_policies
+         WHERE policyname <> 'tenant_isolation'
+             AND schemaname NOT IN ('apalis')
+             AND NOT (cmd = 'SELECT' AND qual = 'true' AND with_check IS NULL
+                 AND roles <@ ARRAY[{crossing}]::name[])"
+    ));
+    none(&found.await);
+}
+
+#[tokio::test]
+async fn every_index_of_a_tenant_table_is_led_by_the_tenant() {
+    let found = find(
+        "SELECT indexrelid::regclass::text
+         FROM pg_index
+         JOIN tenant_tables ON tenant_tables.oid = indrelid
+         JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+         WHERE attname <> key
+             -- Global uniqueness is the point of a subdomain.
+             AND indexrelid::regclass::text <> 'tenants_subdomain_unique'",
+    );
+    none(&found.await);
+}
+
+#[tokio::test]
+async fn every_tenant_tables_primary_key_begins_with_the_tenant() {
+    let found = find(
+        "SELECT relname::text FROM tenant_tables
+         WHERE NOT EXISTS (
+             SELECT FROM pg_constraint
+             JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+             WHERE conrelid = tenant_tables.oid AND contype = 'p' AND attname = key)",
+    );
+    none(&found.await);
+}
+
+#[tokio::test]
+async fn every_reference_between_tenant_tables_carries_the_tenant() {
+    let found = find(
+        "SELECT conname::text
+         FROM pg_constraint
+         JOIN tenant_tables AS child ON child.oid = conrelid
+         JOIN tenant_tables AS parent ON parent.oid = confrelid
+         JOIN pg_attribute AS own ON own.attrelid = conrelid AND own.attnum = conkey[1]
+         JOIN pg_attribute AS other ON other.attrelid = confrelid AND other.attnum = confkey[1]
+         WHERE contype = 'f' AND (own.attname <> child.key OR other.attname <> parent.key)",
+    );
+    none(&found.await);
+}
+
+#[tokio::test]
+async fn there_is_no_materialized_view() {
+    none(&find("SELECT matviewname::text FROM pg_matviews").await);
+}
+
+#[tokio::test]
+async fn a_view_reads_as_its_caller_or_belongs_to_a_crossing_role() {
+    let crossing = CROSSING_ROLES.map(|role| format!("'{role}'")).join(", ");
+    let found = find(format!(
+        "SELECT pg_class.oid::regclass::text || ' of ' || rolname
+         FROM pg_class
+         JOIN pg_namespace ON pg_namespace.oid = relnamespace
+         JOIN pg_roles ON pg_roles.oid = relowner
+         WHERE relkind = 'v'
+             AND nspname NOT IN ('pg_catalog', 'information_schema')
+             AND rolname NOT IN ({crossing})
+             AND NOT coalesce(reloptions @> ARRAY['security_invoker=true'], false)"
+    ));
+    none(&found.await);
+}
+
+#[tokio::test]
+async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_path() {
+    let found = find(
+        "SELECT proname || ' of ' || rolname || ' ' || coalesce(array_to_string(proconfig, ' '), 'no search_path')
+         FROM pg_proc
+         JOIN pg_namespace ON pg_namespace.oid = pronamespace
+         JOIN pg_roles ON pg_roles.oid = proowner
+         WHERE prosecdef AND nspname NOT IN ('pg_catalog', 'information_schema')
+         ORDER BY 1",
+    );
+    expect_test::expect![[r#"
+        [
+            "record_policy_change of pytake_owner search_path=pg_catalog, public",
+            "tenant_of_invitation of pytake_directory search_path=pg_catalog, public",
+            "tenants_of_user of pytake_directory search_path=pg_catalog, public",
+        ]
+    "#]]
+    .assert_debug_eq(&found.await);
+}
+
+#[tokio::test]
+async fn every_function_of_ours_refuses_the_public() {
+    let found = find(
+        "SELECT proname::text
+         FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+         WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'apalis')
+             AND prorettype <> 'trigger'::regtype
+             AND has_function_privilege('public', pg_proc.oid, 'EXECUTE')",
+    );
+    none(&found.await);
+}

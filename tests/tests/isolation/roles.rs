@@ -1,0 +1,137 @@
+//! What the roles are and may do: application roles own nothing and bypass nothing.
+
+use expect_test::expect;
+use harness::Servers;
+
+const APPLICATION_ROLES: &str = "'pytake_api', 'pytake_worker', 'pytake_edge'";
+
+async fn find(query: String) -> Vec<String> {
+    let database = Servers::shared().await.database().await;
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .fetch_all(&mut database.connect().await)
+        .await
+        .expect("a query of the catalogue")
+}
+
+#[tokio::test]
+async fn no_role_of_ours_is_a_superuser_or_bypasses_policies() {
+    let found = find(
+        "SELECT rolname::text FROM pg_roles
+         WHERE rolname LIKE 'pytake\\_%'
+             AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication)"
+            .to_owned(),
+    );
+    assert!(found.await.is_empty());
+}
+
+#[tokio::test]
+async fn only_the_three_programs_roles_may_log_in() {
+    let found = find(
+        "SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'pytake\\_%' AND rolcanlogin ORDER BY 1"
+            .to_owned(),
+    );
+    assert_eq!(found.await, ["pytake_api", "pytake_edge", "pytake_worker"]);
+}
+
+#[tokio::test]
+async fn the_programs_roles_own_nothing_and_are_members_of_nothing() {
+    let found = find(format!(
+        "SELECT rolname || ' owns ' || relname
+         FROM pg_class JOIN pg_roles ON pg_roles.oid = relowner WHERE rolname IN ({APPLICATION_ROLES})
+         UNION ALL
+         SELECT rolname || ' owns ' || proname
+         FROM pg_proc JOIN pg_roles ON pg_roles.oid = proowner WHERE rolname IN ({APPLICATION_ROLES})
+         UNION ALL
+         SELECT rolname || ' owns schema ' || nspname
+         FROM pg_namespace JOIN pg_roles ON pg_roles.oid = nspowner WHERE rolname IN ({APPLICATION_ROLES})
+         UNION ALL
+         SELECT rolname || ' is a member of ' || roleid::regrole
+         FROM pg_auth_members JOIN pg_roles ON pg_roles.oid = member
+         WHERE rolname IN ({APPLICATION_ROLES})"
+    ));
+    let found = found.await;
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[tokio::test]
+async fn no_programs_role_may_empty_a_table_or_hang_triggers_on_it() {
+    let found = find(format!(
+        "SELECT grantee || ' ' || privilege_type || ' ' || table_name
+         FROM information_schema.role_table_grants
+         WHERE grantee IN ({APPLICATION_ROLES}, 'PUBLIC')
+             AND privilege_type IN ('TRUNCATE', 'TRIGGER', 'REFERENCES')
+             AND table_schema NOT IN ('pg_catalog', 'information_schema')"
+    ));
+    let found = found.await;
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[tokio::test]
+async fn no_programs_role_may_create_objects() {
+    let found = find(format!(
+        "SELECT rolname || ' in ' || nspname
+         FROM pg_roles, pg_namespace
+         WHERE rolname IN ({APPLICATION_ROLES})
+             AND nspname NOT LIKE 'pg\\_%'
+             AND has_schema_privilege(rolname, nspname, 'CREATE')"
+    ));
+    let found = found.await;
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[tokio::test]
+async fn every_programs_role_has_time_limits() {
+    let found = find(format!(
+        "SELECT rolname::text FROM pg_roles
+         WHERE rolname IN ({APPLICATION_ROLES})
+             AND NOT (array_to_string(rolconfig, ' ') LIKE '%statement_timeout=%'
+                 AND array_to_string(rolconfig, ' ') LIKE '%idle_in_transaction_session_timeout=%')"
+    ));
+    assert!(found.await.is_empty());
+}
+
+/// Who may touch what is not one tenant's: a change here is a change of trust, to be reviewed as one.
+#[tokio::test]
+async fn the_control_tables_are_open_to_these_roles_only() {
+    let found = find(
+        "SELECT table_name || ': ' || string_agg(grantee || ' ' || privileges, ', ' ORDER BY grantee)
+         FROM (
+             SELECT table_name, grantee, string_agg(privilege_type, '+' ORDER BY privilege_type) AS privileges
+             FROM information_schema.role_table_grants
+             WHERE table_schema = 'public' AND grantee LIKE 'pytake\\_%' AND grantee <> 'pytake_owner'
+                 AND table_name IN (
+                     'idempotency_keys', 'login_attempts', 'plan_prices', 'plan_versions',
+                     'platform_data_keys', 'policy_changes', 'refresh_tokens', 'sessions',
+                     'signing_keys', 'users')
+             GROUP BY table_name, grantee
+         ) AS grants
+         GROUP BY table_name
+         ORDER BY table_name"
+            .to_owned(),
+    );
+    expect![[r#"
+        [
+            "idempotency_keys: pytake_api INSERT+SELECT, pytake_worker DELETE+SELECT",
+            "login_attempts: pytake_api DELETE+INSERT+SELECT+UPDATE",
+            "plan_prices: pytake_api SELECT, pytake_worker SELECT",
+            "plan_versions: pytake_api SELECT, pytake_edge_views SELECT, pytake_worker SELECT",
+            "platform_data_keys: pytake_api SELECT, pytake_worker SELECT",
+            "refresh_tokens: pytake_api DELETE+INSERT+SELECT+UPDATE",
+            "sessions: pytake_api DELETE+INSERT+SELECT+UPDATE",
+            "signing_keys: pytake_api SELECT",
+            "users: pytake_api DELETE+INSERT+SELECT+UPDATE, pytake_worker SELECT",
+        ]
+    "#]]
+    .assert_debug_eq(&found.await);
+}
+
+#[tokio::test]
+async fn nobody_may_change_or_remove_an_audit_event() {
+    let found = find(
+        "SELECT grantee || ' ' || privilege_type FROM information_schema.role_table_grants
+         WHERE table_name = 'audit_events' AND grantee <> 'pytake_owner'
+             AND privilege_type NOT IN ('SELECT', 'INSERT')"
+            .to_owned(),
+    );
+    assert!(found.await.is_empty());
+}
