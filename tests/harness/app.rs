@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::actor::{Actor, Canaries, Owner};
+use crate::cable::Cable;
 use crate::database::TestDatabase;
 use crate::environment::settings_variables;
 use crate::leash::{Leash, Spawn, tail};
@@ -40,6 +41,8 @@ pub struct AppOptions {
     pub jobs_may_remain: bool,
     /// A Redis of its own, because the test kills it.
     pub own_redis: bool,
+    /// A cable to Postgres of its own, because the test cuts it.
+    pub own_cable: bool,
 }
 
 /// One of the three programs.
@@ -61,6 +64,7 @@ pub struct App {
     client: Actor,
     database: TestDatabase,
     redis: Option<RedisServer>,
+    cable: Option<Cable>,
     servers: &'static Servers,
 }
 
@@ -94,10 +98,14 @@ impl App {
             client,
             database,
             redis: None,
+            cable: None,
             servers,
         };
         if app.options.own_redis {
             app.start_redis();
+        }
+        if app.options.own_cable {
+            app.cable = Some(Cable::lay(&app.home.path().join("cable"), app.database.access()));
         }
         for name in ["pytake-api", "pytake-workers", "pytake-proxy"] {
             app.run(name);
@@ -113,8 +121,12 @@ impl App {
             "pytake-workers" => "pytake_worker",
             _ => "pytake_edge",
         };
+        let database_url = match &self.cable {
+            Some(cable) => self.database.url_through(cable, role),
+            None => self.database.url_as(role),
+        };
         let own = [
-            ("PYTAKE_DATABASE__URL", self.database.url_as(role)),
+            ("PYTAKE_DATABASE__URL", database_url),
             ("PYTAKE_EDGE__METRICS_LISTEN", metrics.address().to_string()),
             ("PYTAKE_API__METRICS_LISTEN", metrics.address().to_string()),
             ("PYTAKE_WORKERS__METRICS_LISTEN", metrics.address().to_string()),
@@ -165,6 +177,20 @@ impl App {
         drop(self.redis.take());
         let server = RedisServer::start(self.home.path(), &self.log("redis"));
         self.redis = Some(server.expect("a Redis of the test's own"));
+    }
+
+    /// Cuts the programs off from Postgres.
+    pub fn cut_off_postgres(&mut self) {
+        if let Some(cable) = &mut self.cable {
+            cable.cut();
+        }
+    }
+
+    /// Lets the programs reach Postgres again.
+    pub fn reconnect_postgres(&mut self) {
+        if let Some(cable) = &mut self.cable {
+            cable.mend();
+        }
     }
 
     /// Kills the Redis of the test's own.

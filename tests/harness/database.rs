@@ -1,12 +1,13 @@
 //! How a Postgres server is reached, and one database of it for one test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
+use crate::cable::Cable;
 use crate::secrets::random_name;
 
 /// A server and a login that may create databases and roles.
@@ -14,8 +15,8 @@ use crate::secrets::random_name;
 pub enum Access {
     /// A private server.
     Socket {
-        /// Percent-encoded folder of the socket.
-        folder: String,
+        /// Folder of the socket.
+        folder: PathBuf,
         /// The login.
         admin: String,
     },
@@ -27,14 +28,7 @@ impl Access {
     /// A server by its socket's folder.
     #[must_use]
     pub fn by_socket(folder: &Path, admin: &str) -> Self {
-        let encode = |byte: u8| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        };
-        let folder = folder.as_os_str().as_encoded_bytes().iter().copied().map(encode).collect();
-        Self::Socket { folder, admin: admin.to_owned() }
+        Self::Socket { folder: folder.to_owned(), admin: admin.to_owned() }
     }
 
     /// URL of `database` as the administrator.
@@ -51,9 +45,42 @@ impl Access {
     pub fn url_as(&self, database: &str, role: &str, password: Option<&str>) -> String {
         match self {
             Self::Socket { folder, .. } => {
-                format!("postgresql:///{database}?host={folder}&user={role}")
+                let password = password.map(|password| format!("&password={password}"));
+                format!(
+                    "postgresql:///{database}?host={}&user={role}{}",
+                    encoded(folder),
+                    password.unwrap_or_default()
+                )
             }
             Self::Given(url) => replace(url, Some((role, password)), database),
+        }
+    }
+
+    /// The same server by another socket.
+    pub(crate) fn through(&self, folder: &Path) -> Self {
+        let admin = match self {
+            Self::Socket { admin, .. } => admin.clone(),
+            Self::Given(_) => String::new(),
+        };
+        Self::Socket { folder: folder.to_owned(), admin }
+    }
+
+    /// Where the private server's socket is.
+    pub(crate) fn socket_folder(&self) -> Option<&Path> {
+        match self {
+            Self::Socket { folder, .. } => Some(folder),
+            Self::Given(_) => None,
+        }
+    }
+
+    /// Host and port of a given server.
+    pub(crate) fn address(&self) -> Option<String> {
+        match self {
+            Self::Socket { .. } => None,
+            Self::Given(url) => {
+                let options = PgConnectOptions::from_str(url).ok()?;
+                Some(format!("{}:{}", options.get_host(), options.get_port()))
+            }
         }
     }
 
@@ -78,6 +105,17 @@ impl Access {
             .await
             .context("cannot connect to Postgres as the administrator")
     }
+}
+
+/// A path as it may stand in a URL.
+fn encoded(path: &Path) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    path.as_os_str().as_encoded_bytes().iter().copied().map(encode).collect()
 }
 
 /// `url` with another login and database.
@@ -131,6 +169,16 @@ impl TestDatabase {
     #[must_use]
     pub fn url_as(&self, role: &str) -> String {
         self.access.url_as(&self.name, role, self.role_password.as_deref())
+    }
+
+    /// As [`Self::url_as`], by way of a cable.
+    pub(crate) fn url_through(&self, cable: &Cable, role: &str) -> String {
+        cable.access(&self.access).url_as(&self.name, role, self.role_password.as_deref())
+    }
+
+    /// The server that it is on.
+    pub(crate) const fn access(&self) -> &Access {
+        &self.access
     }
 
     /// A connection as the administrator.

@@ -5,6 +5,7 @@ mod account;
 mod actor;
 mod answer;
 mod app;
+mod cable;
 mod database;
 mod environment;
 mod leash;

@@ -9,7 +9,6 @@ mod metrics;
 mod register;
 mod runtime;
 
-
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jobs::queue::Depth;
 use prometheus::{
-    GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry,
-    register_gauge_vec_with_registry, register_histogram_vec_with_registry,
-    register_int_counter_vec_with_registry, register_int_gauge_vec_with_registry,
+    GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry, register_gauge_vec_with_registry,
+    register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
+    register_int_gauge_vec_with_registry,
 };
 
 use crate::runtime::outcome::Ending;

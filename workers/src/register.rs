@@ -8,9 +8,7 @@ use crate::runtime::Perform;
 use crate::runtime::monitor::{Crew, work};
 
 /// Every queue with what works it.
-pub(crate) const REGISTER: [Registration; 1] = [
-    Registration::of::<SendEmail>(),
-];
+pub(crate) const REGISTER: [Registration; 1] = [Registration::of::<SendEmail>()];
 
 /// A queue and what works it.
 #[derive(Clone, Copy)]
@@ -49,7 +47,8 @@ pub(crate) fn select(queues: &[String]) -> anyhow::Result<Vec<Registration>> {
         let known = REGISTER.map(|registration| registration.queue).join(", ");
         anyhow::bail!("there is no queue {unknown:?}; the queues are: {known}");
     }
-    let named = |registration: &Registration| queues.iter().any(|queue| queue == registration.queue);
+    let named =
+        |registration: &Registration| queues.iter().any(|queue| queue == registration.queue);
     Ok(REGISTER.into_iter().filter(named).collect())
 }
 

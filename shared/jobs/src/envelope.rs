@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn what_is_not_the_jobs_is_refused() {
-        for payload in ["", "{", "null", "{}", r#"{"version":1}"#, r#"{"version":1,"job":{"message":"x"}}"#] {
+        for payload in
+            ["", "{", "null", "{}", r#"{"version":1}"#, r#"{"version":1,"job":{"message":"x"}}"#]
+        {
             let error = decode::<SendEmail>(payload.as_bytes()).unwrap_err();
             assert!(matches!(error, Undecodable::Malformed(_)), "{payload}");
         }

@@ -51,7 +51,11 @@ pub async fn keep_alive(pool: &PgPool, workers: &[String]) -> Result<u64, Error>
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn count_alive(pool: &PgPool, workers: &[String], window: Duration) -> Result<u64, Error> {
+pub async fn count_alive(
+    pool: &PgPool,
+    workers: &[String],
+    window: Duration,
+) -> Result<u64, Error> {
     let alive = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM apalis.workers
         WHERE id = ANY($1) AND last_seen > now() - $2::interval"#,

@@ -1,35 +1,21 @@
-//! Without the database: its connections cut and refused, as by a failover, for this test's database alone.
+//! Without the database: the programs are cut off from it, for one test alone.
 
 use std::time::Duration;
 
-use harness::{App, AppOptions, TestDatabase, poll_async};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use harness::{App, AppOptions, poll_async};
 
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 
-async fn allow_connections(database: &TestDatabase, allowed: bool) {
-    let name = database.name();
-    let url = database.url().replace(name, "postgres");
-    let mut connection = PgConnection::connect(&url).await.expect("the server's own database");
-    let statement = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}");
-    connection.execute(sqlx::AssertSqlSafe(statement)).await.expect("a statement");
-    if !allowed {
-        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1")
-            .bind(name)
-            .execute(&mut connection)
-            .await
-            .expect("a statement");
-    }
+fn options() -> AppOptions {
+    AppOptions { own_cable: true, errors_expected: true, ..AppOptions::default() }
 }
 
 #[tokio::test]
 async fn without_postgres_the_edge_decides_on_and_the_api_says_when_to_come_back() {
-    let options =
-        AppOptions { errors_expected: true, jobs_may_remain: true, ..AppOptions::default() };
-    let app = App::start_with(options).await;
+    let mut app = App::start_with(options()).await;
     let owner = app.tenant("acme", "Pro").await;
     let key = owner.api_key(&["usage.read"]).await;
-    allow_connections(app.database(), false).await;
+    app.cut_off_postgres();
 
     let program = app.stranger().bearing(&key);
     let away = program.get("/api/v1/dashboard").await;
@@ -40,7 +26,7 @@ async fn without_postgres_the_edge_decides_on_and_the_api_says_when_to_come_back
     let unknown = app.stranger().bearing("pk_1234567890abcdef").get("/api/v1/dashboard").await;
     assert_eq!(unknown.problem(), "401 api-key-invalid");
 
-    allow_connections(app.database(), true).await;
+    app.reconnect_postgres();
     let back = poll_async(BACK_WITHIN, async || {
         Some(program.get("/api/v1/dashboard").await).filter(|answer| answer.status == 200)
     });
@@ -49,12 +35,10 @@ async fn without_postgres_the_edge_decides_on_and_the_api_says_when_to_come_back
 
 #[tokio::test]
 async fn after_an_outage_the_edge_learns_of_changes_again() {
-    let options =
-        AppOptions { errors_expected: true, jobs_may_remain: true, ..AppOptions::default() };
-    let app = App::start_with(options).await;
+    let mut app = App::start_with(options()).await;
     let owner = app.tenant("acme", "Pro").await;
-    allow_connections(app.database(), false).await;
-    allow_connections(app.database(), true).await;
+    app.cut_off_postgres();
+    app.reconnect_postgres();
     let usable = poll_async(BACK_WITHIN, async || {
         let answer = owner.get("/api/v1/dashboard").await;
         (answer.status == 200).then_some(())

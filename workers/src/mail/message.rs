@@ -140,6 +140,8 @@ mod tests {
 
     #[test]
     fn without_an_inviter_the_tenant_invites() {
-        assert!(composed("Acme", None).contains("Subject: Acme invites you to join Acme on PyTake"));
+        assert!(
+            composed("Acme", None).contains("Subject: Acme invites you to join Acme on PyTake")
+        );
     }
 }

@@ -90,7 +90,9 @@ async fn settle(
         Ok(Outcome::Discard(reason)) => (Ending::Discarded, Err(reason)),
         Ok(Outcome::RetryAfter(pause, reason)) => {
             // Without it the job comes back after the usual pause: sooner than asked, no harm else.
-            if let Err(error) = jobs::queue::postpone(app.store.pool(), &attempt.job_id, pause).await {
+            if let Err(error) =
+                jobs::queue::postpone(app.store.pool(), &attempt.job_id, pause).await
+            {
                 tracing::warn!("the pause of job {} is not stored: {error}", attempt.job_id);
             }
             (attempt.failing(), Err(reason))

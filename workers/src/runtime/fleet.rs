@@ -21,7 +21,8 @@ struct Berth {
 impl Fleet {
     /// For these queues; nobody works them yet.
     pub(crate) fn new(queues: impl IntoIterator<Item = &'static str>) -> Self {
-        let berth = |queue| (queue, Berth { waker: Arc::default(), worker: Mutex::new(name(queue)) });
+        let berth =
+            |queue| (queue, Berth { waker: Arc::default(), worker: Mutex::new(name(queue)) });
         Self { berths: queues.into_iter().map(berth).collect() }
     }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use apalis_core::error::AbortError;
-use jobs::catalog::Job;
 use credentials::SymmetricKey;
 use credentials::mail_token::MailTokenKey;
 use domain::clock::SystemClock;
 use domain::secret::Secret;
+use jobs::catalog::Job;
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 use settings::{Mail, MailTransport};
@@ -91,7 +91,9 @@ async fn every_ending_is_told_apart() {
         }
     }
     let counted = String::from_utf8(telemetry::render(&registry).unwrap()).unwrap();
-    for line in ["done\",queue=\"trial\"} 1", "retry\",queue=\"trial\"} 3", "dead\",queue=\"trial\"} 1"] {
+    for line in
+        ["done\",queue=\"trial\"} 1", "retry\",queue=\"trial\"} 3", "dead\",queue=\"trial\"} 1"]
+    {
         assert!(counted.contains(line), "{line} is not in {counted}");
     }
 }
