@@ -32,7 +32,7 @@ async fn ready(State(app): State<App>) -> Response {
 }
 
 async fn metrics() -> Response {
-    match telemetry::render(prometheus::default_registry()) {
+    match crate::metrics::render() {
         Ok(text) => ([(CONTENT_TYPE, telemetry::METRICS_MEDIA_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -6,6 +6,7 @@ mod console;
 mod extract;
 mod health;
 mod idempotency;
+mod metrics;
 mod openapi;
 mod passwords;
 mod problem;

@@ -20,7 +20,7 @@ use crate::routes::{
     api_keys, audit_events, auth, billing, dashboard, docs, invitations, invoices, ip_allowlist,
     plans, sign_up, tenants, upgrade, usage, users,
 };
-use crate::{authorized, console};
+use crate::{authorized, console, metrics};
 
 /// The API's own routes, with their documentation.
 pub(crate) fn documented() -> OpenApiRouter<App> {
@@ -88,6 +88,7 @@ pub(crate) fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(app.clone(), authorized::through_the_edge))
+        .layer(middleware::from_fn(metrics::observe))
         .with_state(app)
 }
 

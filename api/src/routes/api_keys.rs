@@ -206,14 +206,16 @@ pub(crate) async fn create(
 /// A key can never do what its creator cannot.
 fn check_scopes(auth: &Authorized<needs::ManageApiKeys>, scopes: &[Scope]) -> Result<(), Problem> {
     let held = auth.permissions();
-    let mut faults = Faults::new();
-    for (index, scope) in scopes.iter().enumerate() {
-        if !held.contains(scope.permission()) {
-            let detail = format!("stands for `{}`, which you do not hold", scope.permission());
-            faults.push(&format!("/permissions/{index}"), detail);
-        }
+    let beyond: Vec<_> = scopes
+        .iter()
+        .filter(|scope| !held.contains(scope.permission()))
+        .map(|scope| format!("`{scope}` (needs `{}`)", scope.permission()))
+        .collect();
+    if beyond.is_empty() {
+        return Ok(());
     }
-    faults.finish(Some(())).map_err(Problem::from)
+    let detail = format!("You cannot give a key what you do not hold: {}.", beyond.join(", "));
+    Err(Problem::new(ProblemKind::PermissionDenied, detail))
 }
 
 /// List API keys
