@@ -1,0 +1,32 @@
+//! The job queue on a real database: what is enqueued, and what the database itself does to jobs.
+
+mod enqueue;
+mod settle;
+
+use domain::clock::{Clock as _, SystemClock};
+use domain::id::TenantId;
+use domain::secret::Secret;
+use harness::{Servers, TestDatabase};
+use sqlx::PgConnection;
+use store::Store;
+
+/// A migrated database, and the API's view of it.
+async fn api_store() -> (TestDatabase, Store) {
+    let database = Servers::shared().await.database().await;
+    let url = Secret::new(database.url_as("pytake_api"));
+    let wait = std::time::Duration::from_secs(5);
+    let store = Store::connect_lazy(&url, 4, wait).expect("a store");
+    (database, store)
+}
+
+/// The statuses of all jobs, in the order in which they were added.
+async fn statuses(admin: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar("SELECT status FROM apalis.jobs ORDER BY id")
+        .fetch_all(admin)
+        .await
+        .expect("a query")
+}
+
+fn tenant_id() -> TenantId {
+    TenantId::new(SystemClock.now(), [7; 10])
+}
