@@ -24,6 +24,8 @@ use crate::wait::poll_async;
 use crate::workspace::{program, root};
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Of each program's log, when a test fails.
+const LOG_LINES_SHOWN: usize = 40;
 /// Connections of each program: a run has many of them at once on one server.
 const CONNECTIONS: &str = "4";
 
@@ -311,6 +313,15 @@ impl App {
         self.home.path().join("mail")
     }
 
+    /// The key with which the edge signs its statements: 64 hexadecimal characters.
+    ///
+    /// # Panics
+    /// When its file cannot be read.
+    #[must_use]
+    pub fn edge_context_key(&self) -> String {
+        self.servers.secrets().edge_context_key().expect("a key file")
+    }
+
     /// The database, to look at what was written.
     #[must_use]
     pub const fn database(&self) -> &TestDatabase {
@@ -319,6 +330,17 @@ impl App {
 
     fn log(&self, name: &str) -> PathBuf {
         self.home.path().join(format!("{name}.log"))
+    }
+
+    /// A failed test shows what the programs had to say.
+    fn show_logs(&mut self) {
+        for running in &mut self.programs {
+            running.leash.kill();
+        }
+        for (name, log) in self.logs() {
+            let lines: Vec<_> = log.lines().collect();
+            show(name, &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..]);
+        }
     }
 
     fn logs(&self) -> Vec<(&'static str, String)> {
@@ -346,22 +368,15 @@ async fn is_ready(prober: &Actor) -> bool {
 
 impl Drop for App {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            self.show_logs();
+        } else {
             self.check();
-            return;
-        }
-        for running in &mut self.programs {
-            running.leash.kill();
-        }
-        for (name, log) in self.logs() {
-            let lines: Vec<_> = log.lines().collect();
-            eprintln_lines(name, &lines[lines.len().saturating_sub(40)..]);
         }
     }
 }
 
-/// A failed test shows what the programs had to say.
 #[expect(clippy::print_stderr, reason = "the test runner shows it beside the failure")]
-fn eprintln_lines(name: &str, lines: &[&str]) {
+fn show(name: &str, lines: &[&str]) {
     eprintln!("--- {name}\n{}", lines.join("\n"));
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
-use tokio::task::JoinHandle;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
 use crate::database::Access;
 
@@ -24,7 +25,8 @@ enum Server {
 pub(crate) struct Cable {
     folder: PathBuf,
     server: Server,
-    forwarding: Option<JoinHandle<()>>,
+    // Of its own: a test that is dropping an installation blocks its runtime.
+    forwarding: Option<Runtime>,
 }
 
 impl Cable {
@@ -45,15 +47,18 @@ impl Cable {
         let socket = self.folder.join(SOCKET_NAME);
         // Of before the cut.
         let _ = std::fs::remove_file(&socket);
-        let listener = UnixListener::bind(&socket).expect("a socket of our own");
-        self.forwarding = Some(tokio::spawn(forward_all(listener, self.server.clone())));
+        let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        listener.set_nonblocking(true).expect("a socket that does not block");
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a thread");
+        runtime.spawn(forward_all(listener, self.server.clone()));
+        self.forwarding = Some(runtime);
     }
 
     /// Ends every connection and takes no new one.
     pub(crate) fn cut(&mut self) {
-        // The connections are tasks of the forwarding one's set, and end with it.
-        if let Some(forwarding) = self.forwarding.take() {
-            forwarding.abort();
+        if let Some(runtime) = self.forwarding.take() {
+            runtime.shutdown_background();
         }
         let _ = std::fs::remove_file(self.folder.join(SOCKET_NAME));
     }
@@ -70,8 +75,9 @@ impl Drop for Cable {
     }
 }
 
-async fn forward_all(listener: UnixListener, server: Server) {
-    let mut connections = tokio::task::JoinSet::new();
+async fn forward_all(listener: std::os::unix::net::UnixListener, server: Server) {
+    let listener = UnixListener::from_std(listener).expect("a runtime to listen in");
+    let mut connections = JoinSet::new();
     while let Ok((mut client, _)) = listener.accept().await {
         let server = server.clone();
         connections.spawn(async move {

@@ -19,7 +19,24 @@ async fn a_key_is_shown_at_its_creation_and_never_again() {
     assert!(!list.body.contains(&key));
     let mut json = answer.json();
     json["last_four"] = json!("<last four>");
-    expect_test::expect![[r#""#]].assert_eq(&redact(&json));
+    expect_test::expect![[r#"
+        {
+          "created_at": "<time>",
+          "created_by": "member_…",
+          "expires_at": "<time>",
+          "id": "key_…",
+          "ip_allowlist": [],
+          "key": "pk_…",
+          "last_four": "<last four>",
+          "name": "WhatsApp Integration",
+          "permissions": [
+            "whatsapp.send",
+            "whatsapp.receive"
+          ],
+          "rate_limit": 1000,
+          "status": "Active"
+        }"#]]
+    .assert_eq(&redact(&json));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod authentication;
 mod bad_input;
 mod network;
 mod operations;
+mod own_application;
 mod people;
 mod plans;
 mod quick_start;

@@ -20,7 +20,34 @@ async fn an_upgrade_is_in_force_at_once() {
     let answer = owner.post(&owner.path("/upgrade"), body).await.expect(200);
     let dashboard = owner.get("/api/v1/dashboard").await.expect(200);
     assert!(dashboard.header("ratelimit-policy").contains("q=10000"), "{dashboard:?}");
-    expect_test::expect![[r#""#]].assert_eq(&redact(&answer.json()));
+    expect_test::expect![[r#"
+        {
+          "change": {
+            "effective_at": "<time>",
+            "from_billing_cycle": "Monthly",
+            "from_plan": "Free",
+            "id": "subchange_…",
+            "kind": "Upgraded",
+            "to_billing_cycle": "Yearly",
+            "to_plan": "Enterprise"
+          },
+          "subscription": {
+            "billing_cycle": "Yearly",
+            "current_period_end": "<time>",
+            "current_period_start": "<time>",
+            "id": "sub_…",
+            "payment_method_on_file": true,
+            "plan": "Enterprise",
+            "price": {
+              "amount_minor": 299000,
+              "currency": "USD"
+            },
+            "scheduled_change": null,
+            "status": "Active",
+            "trial_ends_at": null
+          }
+        }"#]]
+    .assert_eq(&redact(&answer.json()));
 }
 
 #[tokio::test]

@@ -25,7 +25,39 @@ async fn sign_up_answers_tenant_owner_and_tokens() {
     assert_eq!(answer.header("x-pytake-committed"), "", "the edge's own business");
     let mut json = answer.json();
     json["refresh_token"] = json!("<refresh>");
-    expect_test::expect![[r#""#]].assert_eq(&redact(&json));
+    expect_test::expect![[r#"
+        {
+          "access_token": "<token>",
+          "expires_in": 600,
+          "owner": {
+            "created_at": "<time>",
+            "email": "owner@acme.com",
+            "email_verified": false,
+            "id": "member_…",
+            "name": "John Doe",
+            "permissions": [],
+            "role": "Owner",
+            "status": "Active",
+            "user_id": "user_…"
+          },
+          "refresh_token": "<refresh>",
+          "tenant": {
+            "billing_cycle": "Monthly",
+            "company_size": "10-50",
+            "created_at": "<time>",
+            "id": "tenant_…",
+            "name": "Acme Corp",
+            "plan": "Pro",
+            "require_two_factor": false,
+            "status": "Active",
+            "subdomain": "acme",
+            "time_zone": "UTC",
+            "trial_ends_at": "<time>",
+            "use_case": "Customer Support"
+          },
+          "token_type": "Bearer"
+        }"#]]
+    .assert_eq(&redact(&json));
 }
 
 #[tokio::test]

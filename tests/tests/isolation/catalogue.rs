@@ -28,6 +28,48 @@ const OURS: &str = "
         AND pg_namespace.nspname NOT LIKE 'pg\\_%'
         AND pg_class.relname <> '_sqlx_migrations'";
 
+// What each rule of a tenant table finds to be wrong.
+const WITHOUT_TENANT: &str = "SELECT relname::text FROM tenant_tables
+     WHERE NOT EXISTS (
+         SELECT FROM pg_attribute
+         WHERE attrelid = tenant_tables.oid AND attname = key
+             AND attnotnull AND atttypid = 'uuid'::regtype)";
+const WITHOUT_SECURITY: &str = "SELECT tenant_tables.relname::text
+     FROM tenant_tables JOIN pg_class ON pg_class.oid = tenant_tables.oid
+     WHERE NOT (relrowsecurity AND relforcerowsecurity)";
+const WITHOUT_POLICY: &str = "SELECT tenant_tables.relname || ': ' || coalesce(
+            qual || ' / ' || with_check || ' / ' || cmd || ' / ' || roles::text, 'no policy')
+     FROM tenant_tables
+     LEFT JOIN pg_policies
+         ON tablename = tenant_tables.relname AND policyname = 'tenant_isolation'
+     WHERE qual IS DISTINCT FROM format(
+             $$(%I = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))$$,
+             key)
+         OR with_check IS DISTINCT FROM qual
+         OR cmd <> 'ALL'
+         OR permissive <> 'PERMISSIVE'
+         OR roles <> '{pytake_api,pytake_worker}'";
+const INDEX_NOT_LED: &str = "SELECT indexrelid::regclass::text
+     FROM pg_index
+     JOIN tenant_tables ON tenant_tables.oid = indrelid
+     -- Left: an index led by an expression has no such column.
+     LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+     WHERE attname IS DISTINCT FROM key
+         -- Global uniqueness is the point of a subdomain.
+         AND indexrelid::regclass::text <> 'tenants_subdomain_unique'";
+const KEY_NOT_LED: &str = "SELECT relname::text FROM tenant_tables
+     WHERE NOT EXISTS (
+         SELECT FROM pg_constraint
+         JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+         WHERE conrelid = tenant_tables.oid AND contype = 'p' AND attname = key)";
+const REFERENCE_WITHOUT_TENANT: &str = "SELECT conname::text
+     FROM pg_constraint
+     JOIN tenant_tables AS child ON child.oid = conrelid
+     JOIN tenant_tables AS parent ON parent.oid = confrelid
+     JOIN pg_attribute AS own ON own.attrelid = conrelid AND own.attnum = conkey[1]
+     JOIN pg_attribute AS other ON other.attrelid = confrelid AND other.attnum = confkey[1]
+     WHERE contype = 'f' AND (own.attname <> child.key OR other.attname <> parent.key)";
+
 async fn database() -> TestDatabase {
     Servers::shared().await.database().await
 }
@@ -35,6 +77,10 @@ async fn database() -> TestDatabase {
 /// What a query with one text column finds. `ours`, `tenant_tables` and `key` (the column that names a
 /// table's tenant) may be used in it.
 async fn find(query: impl AsRef<str>) -> Vec<String> {
+    find_in(&database().await, query.as_ref()).await
+}
+
+async fn find_in(database: &TestDatabase, query: &str) -> Vec<String> {
     let control = CONTROL_TABLES.map(|name| format!("'{name}'")).join(", ");
     let whole = format!(
         "WITH ours AS ({OURS}), tenant_tables AS (
@@ -46,9 +92,8 @@ async fn find(query: impl AsRef<str>) -> Vec<String> {
             WHERE ours.relname NOT IN ({control})
         )
         {}",
-        query.as_ref()
+        query
     );
-    let database = database().await;
     sqlx::query_scalar(sqlx::AssertSqlSafe(whole))
         .fetch_all(&mut database.connect().await)
         .await
@@ -71,43 +116,43 @@ async fn the_list_of_control_tables_names_only_tables_that_are_there() {
 
 #[tokio::test]
 async fn every_other_table_names_its_tenant_in_a_column_that_cannot_be_null() {
-    let found = find(
-        "SELECT relname::text FROM tenant_tables
-         WHERE NOT EXISTS (
-             SELECT FROM pg_attribute
-             WHERE attrelid = tenant_tables.oid AND attname = key
-                 AND attnotnull AND atttypid = 'uuid'::regtype)",
-    );
-    none(&found.await);
+    none(&find(WITHOUT_TENANT).await);
 }
 
 #[tokio::test]
 async fn every_tenant_table_has_row_level_security_enabled_and_forced() {
-    let found = find(
-        "SELECT tenant_tables.relname::text
-         FROM tenant_tables JOIN pg_class ON pg_class.oid = tenant_tables.oid
-         WHERE NOT (relrowsecurity AND relforcerowsecurity)",
-    );
-    none(&found.await);
+    none(&find(WITHOUT_SECURITY).await);
 }
 
 #[tokio::test]
 async fn every_tenant_table_has_the_one_policy_for_reading_and_writing() {
-    let found = find(
-        "SELECT tenant_tables.relname || ': ' || coalesce(
-                qual || ' / ' || with_check || ' / ' || cmd || ' / ' || roles::text, 'no policy')
-         FROM tenant_tables
-         LEFT JOIN pg_policies
-             ON tablename = tenant_tables.relname AND policyname = 'tenant_isolation'
-         WHERE qual IS DISTINCT FROM format(
-                 $$(%I = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))$$,
-                 key)
-             OR with_check IS DISTINCT FROM qual
-             OR cmd <> 'ALL'
-             OR permissive <> 'PERMISSIVE'
-             OR roles <> '{pytake_api,pytake_worker}'",
-    );
-    none(&found.await);
+    none(&find(WITHOUT_POLICY).await);
+}
+
+/// The rules themselves, tried: a table that forgets all of them is found by each.
+#[tokio::test]
+async fn a_table_that_forgets_the_rules_is_found_by_every_one_of_them() {
+    let database = database().await;
+    let forgetful = "
+        CREATE TABLE forgetful_a (id uuid PRIMARY KEY, tenant_id uuid);
+        CREATE TABLE forgetful_b (
+            id uuid PRIMARY KEY, tenant_id uuid NOT NULL, a uuid REFERENCES forgetful_a (id), name text);
+        CREATE INDEX forgetful_by_name ON forgetful_b (lower(name));
+        CREATE VIEW forgetful_view AS SELECT * FROM forgetful_b;";
+    sqlx::raw_sql(forgetful).execute(&mut database.connect().await).await.expect("tables");
+    let cases = [
+        (WITHOUT_TENANT, vec!["forgetful_a"]),
+        (WITHOUT_SECURITY, vec!["forgetful_a", "forgetful_b"]),
+        (WITHOUT_POLICY, vec!["forgetful_a: no policy", "forgetful_b: no policy"]),
+        (INDEX_NOT_LED, vec!["forgetful_a_pkey", "forgetful_b_pkey", "forgetful_by_name"]),
+        (KEY_NOT_LED, vec!["forgetful_a", "forgetful_b"]),
+        (REFERENCE_WITHOUT_TENANT, vec!["forgetful_b_a_fkey"]),
+    ];
+    for (rule, expected) in cases {
+        let mut found = find_in(&database, rule).await;
+        found.sort();
+        assert_eq!(found, expected, "{rule}");
+    }
 }
 
 #[tokio::test]
@@ -126,42 +171,17 @@ async fn any_other_policy_only_lets_a_crossing_role_read() {
 
 #[tokio::test]
 async fn every_index_of_a_tenant_table_is_led_by_the_tenant() {
-    let found = find(
-        "SELECT indexrelid::regclass::text
-         FROM pg_index
-         JOIN tenant_tables ON tenant_tables.oid = indrelid
-         JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
-         WHERE attname <> key
-             -- Global uniqueness is the point of a subdomain.
-             AND indexrelid::regclass::text <> 'tenants_subdomain_unique'",
-    );
-    none(&found.await);
+    none(&find(INDEX_NOT_LED).await);
 }
 
 #[tokio::test]
 async fn every_tenant_tables_primary_key_begins_with_the_tenant() {
-    let found = find(
-        "SELECT relname::text FROM tenant_tables
-         WHERE NOT EXISTS (
-             SELECT FROM pg_constraint
-             JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
-             WHERE conrelid = tenant_tables.oid AND contype = 'p' AND attname = key)",
-    );
-    none(&found.await);
+    none(&find(KEY_NOT_LED).await);
 }
 
 #[tokio::test]
 async fn every_reference_between_tenant_tables_carries_the_tenant() {
-    let found = find(
-        "SELECT conname::text
-         FROM pg_constraint
-         JOIN tenant_tables AS child ON child.oid = conrelid
-         JOIN tenant_tables AS parent ON parent.oid = confrelid
-         JOIN pg_attribute AS own ON own.attrelid = conrelid AND own.attnum = conkey[1]
-         JOIN pg_attribute AS other ON other.attrelid = confrelid AND other.attnum = confkey[1]
-         WHERE contype = 'f' AND (own.attname <> child.key OR other.attname <> parent.key)",
-    );
-    none(&found.await);
+    none(&find(REFERENCE_WITHOUT_TENANT).await);
 }
 
 #[tokio::test]
@@ -197,6 +217,7 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
     );
     expect_test::expect![[r#"
         [
+            "enqueue of pytake_owner search_path=pg_catalog, public",
             "record_policy_change of pytake_owner search_path=pg_catalog, public",
             "tenant_of_invitation of pytake_directory search_path=pg_catalog, public",
             "tenants_of_user of pytake_directory search_path=pg_catalog, public",

@@ -111,7 +111,7 @@ async fn the_control_tables_are_open_to_these_roles_only() {
     );
     expect![[r#"
         [
-            "idempotency_keys: pytake_api INSERT+SELECT, pytake_worker DELETE+SELECT",
+            "idempotency_keys: pytake_api INSERT+SELECT+UPDATE, pytake_worker DELETE+SELECT",
             "login_attempts: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "plan_prices: pytake_api SELECT, pytake_worker SELECT",
             "plan_versions: pytake_api SELECT, pytake_edge_views SELECT, pytake_worker SELECT",
