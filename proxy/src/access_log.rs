@@ -1,21 +1,23 @@
-//! The access log: one JSON object a line on standard output, written by a thread of its own. No secrets: no
-//! query (mailed tokens travel there), no credentials. When the reader is too slow, lines are dropped and counted.
+//! The access log: one JSON object a line on standard output. No secrets: no query (mailed tokens travel there),
+//! no credentials. Requests only append to a buffer, which a thread of its own writes out a few times a second:
+//! waking a writer for each line would cost more than the request. When the reader is too slow, lines are
+//! dropped and counted.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::net::IpAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use domain::id::{ApiKeyId, TenantId, UserId};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Lines that may wait for the writer.
-const LINES_MAX: usize = 8192;
-/// Longest that a line waits in the buffer.
-const FLUSH_AFTER: Duration = Duration::from_millis(200);
+/// Bytes that may wait for the writer.
+const WAITING_BYTES_MAX: usize = 8 << 20;
+/// Longest that a line waits.
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// Longest that a stopping edge waits for its log.
-const FLUSH_WAIT_MAX: Duration = Duration::from_secs(1);
+const LAST_FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// What is logged of a request.
 #[derive(Debug, Serialize)]
@@ -43,26 +45,28 @@ pub(crate) struct Line<'a> {
     pub(crate) error: Option<String>,
 }
 
-/// What the writer is handed.
-enum Entry {
-    Line(Vec<u8>),
-    /// Write out all that came before, then say so.
-    Flush(SyncSender<()>),
-}
-
-/// Where lines go, and how many of a million.
+/// Lines that wait, and how many of a million are logged.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    entries: SyncSender<Entry>,
+    waiting: Mutex<Vec<u8>>,
+    /// Held while lines are written, so that they stay in order.
+    writing: Mutex<Vec<u8>>,
     per_million: u32,
 }
 
 impl AccessLog {
     /// Starts the writer.
-    pub(crate) fn start(per_million: u32) -> std::io::Result<Self> {
-        let (entries, written) = sync_channel(LINES_MAX);
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write(&written))?;
-        Ok(Self { entries, per_million })
+    pub(crate) fn start(per_million: u32) -> std::io::Result<Arc<Self>> {
+        let log =
+            Arc::new(Self { waiting: Mutex::default(), writing: Mutex::default(), per_million });
+        let writer = Arc::clone(&log);
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            loop {
+                std::thread::sleep(FLUSH_EVERY);
+                writer.flush();
+            }
+        })?;
+        Ok(log)
     }
 
     /// Whether the request with this random number is one of those logged.
@@ -74,42 +78,40 @@ impl AccessLog {
     pub(crate) fn write(&self, line: &Line<'_>) -> bool {
         let Ok(mut bytes) = serde_json::to_vec(line) else { return false };
         bytes.push(b'\n');
-        self.entries.try_send(Entry::Line(bytes)).is_ok()
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = waiting.len() + bytes.len() <= WAITING_BYTES_MAX;
+        if room {
+            waiting.extend_from_slice(&bytes);
+        }
+        room
     }
 
-    /// Waits until everything logged so far is written out, within bounds.
-    pub(crate) fn flush(&self) {
-        let (done, written) = sync_channel(1);
-        if self.entries.try_send(Entry::Flush(done)).is_ok() {
-            // Not in time: the process ends without the last lines rather than hang.
-            let _ = written.recv_timeout(FLUSH_WAIT_MAX);
-        }
-    }
-}
-
-fn write(entries: &Receiver<Entry>) {
-    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout());
-    let mut flushed = Instant::now();
-    loop {
-        let entry = entries.recv_timeout(FLUSH_AFTER);
-        let outcome = match &entry {
-            Ok(Entry::Line(line)) => out.write_all(line),
-            Ok(Entry::Flush(_)) | Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        let due = !matches!(entry, Ok(Entry::Line(_))) || flushed.elapsed() >= FLUSH_AFTER;
-        let outcome = outcome.and_then(|()| if due { out.flush() } else { Ok(()) });
-        if due {
-            flushed = Instant::now();
-        }
-        if let Ok(Entry::Flush(done)) = entry {
+    /// Writes out everything logged so far, if that goes fast: a reader that stands still must not keep the
+    /// edge from stopping.
+    pub(crate) fn last_flush(self: &Arc<Self>) {
+        let (done, written) = std::sync::mpsc::sync_channel(1);
+        let log = Arc::clone(self);
+        std::thread::spawn(move || {
+            log.flush();
             // Nobody waits any more: fine.
             let _ = done.try_send(());
-        }
-        if let Err(error) = outcome {
+        });
+        let _ = written.recv_timeout(LAST_FLUSH_MAX);
+    }
+
+    fn flush(&self) {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two buffers change places, so that neither is ever allocated anew.
+        std::mem::swap(
+            &mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut *writing,
+        );
+        let mut out = std::io::stdout().lock();
+        if let Err(error) = out.write_all(&writing).and_then(|()| out.flush()) {
             // A closed standard output is no reason to stop serving: the lines are lost, the edge goes on.
             tracing::debug!(%error, "the access log cannot be written");
         }
+        writing.clear();
     }
 }
 
@@ -119,8 +121,11 @@ mod tests {
 
     #[test]
     fn sampling_is_by_the_million() {
-        let (entries, _written) = sync_channel(1);
-        let log = AccessLog { entries, per_million: 250_000 };
+        let log = AccessLog {
+            waiting: Mutex::default(),
+            writing: Mutex::default(),
+            per_million: 250_000,
+        };
         assert_eq!((0..4_000_000).step_by(1000).filter(|n| log.samples(*n)).count(), 1000);
     }
 }

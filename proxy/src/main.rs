@@ -143,7 +143,7 @@ fn serve(prepared: Prepared) -> anyhow::Result<()> {
         limiter: Arc::new(Limiter::new(&settings.redis.key_prefix, edge_id)),
         upstreams: Arc::new(upstreams),
     };
-    let access_log = Arc::new(AccessLog::start(settings.edge.access_log_per_million)?);
+    let access_log = AccessLog::start(settings.edge.access_log_per_million)?;
     let edge = Edge {
         vitals: vitals.clone(),
         forwarder,

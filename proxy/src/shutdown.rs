@@ -77,7 +77,7 @@ impl BackgroundService for Exit {
         while !self.returned.load(Ordering::Acquire) {
             sleep(LOOK_INTERVAL).await;
         }
-        self.access_log.flush();
+        self.access_log.last_flush();
         tracing::info!("stopped: every request was answered");
         std::process::exit(0);
     }
