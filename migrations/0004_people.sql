@@ -11,6 +11,8 @@ CREATE TABLE users (
     -- Mailed tokens are a keyed hash of (purpose, id, generation); a new generation ends the older link.
     email_generation    integer     NOT NULL DEFAULT 1,
     password_generation integer     NOT NULL DEFAULT 1,
+    -- Until when the newest password link works.
+    password_link_until timestamptz,
     created_at          timestamptz NOT NULL,
     CONSTRAINT users_password_needs_verification
         CHECK (password_hash IS NULL OR email_verified_at IS NOT NULL)
@@ -61,7 +63,7 @@ CREATE TABLE memberships (
     email       text        NOT NULL CHECK (char_length(email) <= 254 AND email = lower(email)),
     name        text        NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
     role        text        NOT NULL CHECK (role IN ('Owner', 'Admin', 'Manager', 'User', 'ReadOnly')),
-    -- Granted beside the role; they stay when the role changes.
+    -- Granted beside the role; a new role starts without.
     permissions text[]      NOT NULL DEFAULT '{}',
     status      text        NOT NULL CHECK (status IN ('Invited', 'Active', 'Removed')),
     created_at  timestamptz NOT NULL,
@@ -71,6 +73,8 @@ CREATE TABLE memberships (
 );
 CREATE UNIQUE INDEX memberships_email_unique ON memberships (tenant_id, email) WHERE status <> 'Removed';
 CREATE UNIQUE INDEX memberships_user_unique ON memberships (tenant_id, user_id) WHERE status = 'Active';
+-- For tenants_of_user, which crosses tenants.
+CREATE INDEX memberships_of_user ON memberships (user_id) WHERE status = 'Active';
 CALL protect_tenant_table('memberships');
 
 CREATE TABLE invitations (
@@ -88,11 +92,15 @@ CREATE TABLE invitations (
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, membership_id) REFERENCES memberships (tenant_id, id)
 );
+-- For tenant_of_invitation, which crosses tenants.
+CREATE INDEX invitations_by_id ON invitations (id);
 CREATE INDEX invitations_by_membership ON invitations (tenant_id, membership_id);
 CALL protect_tenant_table('invitations');
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON users, sessions, refresh_tokens, login_attempts TO pytake_api;
-GRANT SELECT ON users TO pytake_worker;
+-- Whom to mail; never the password's hash.
+GRANT SELECT (id, email, name, email_verified_at, email_generation, password_generation)
+    ON users TO pytake_worker;
 GRANT SELECT, INSERT, UPDATE ON memberships, invitations TO pytake_api, pytake_worker;
 
 -- Which tenants a person belongs to: the one question about people that crosses tenants.

@@ -55,7 +55,7 @@ GRANT SELECT (tenant_id, plan, plan_version, status) ON subscriptions TO pytake_
 CREATE POLICY edge_reads ON subscriptions FOR SELECT TO pytake_edge_views USING (true);
 GRANT SELECT (tenant_id, id, user_id, role, permissions, status) ON memberships TO pytake_edge_views;
 CREATE POLICY edge_reads ON memberships FOR SELECT TO pytake_edge_views USING (true);
-GRANT SELECT (tenant_id, id, hash, scopes, rate_limit, networks, expires_at, revoked_at)
+GRANT SELECT (tenant_id, id, hash, scopes, rate_limit, networks, created_by, expires_at, revoked_at)
     ON api_keys TO pytake_edge_views;
 CREATE POLICY edge_reads ON api_keys FOR SELECT TO pytake_edge_views USING (true);
 GRANT SELECT (tenant_id, networks) ON ip_allowlists TO pytake_edge_views;
@@ -88,9 +88,23 @@ FROM memberships
 WHERE status = 'Active';
 
 -- Revoked keys stay visible, so that their callers are told "revoked" and not "unknown".
+-- With what its creator may do now, nothing when they were removed: a key never does what they cannot.
 CREATE VIEW edge.api_keys AS
-SELECT tenant_id, id, hash, scopes, rate_limit, networks, expires_at, revoked_at
-FROM api_keys;
+SELECT
+    api_keys.tenant_id,
+    api_keys.id,
+    api_keys.hash,
+    api_keys.scopes,
+    api_keys.rate_limit,
+    api_keys.networks,
+    api_keys.expires_at,
+    api_keys.revoked_at,
+    creators.role AS creator_role,
+    creators.permissions AS creator_permissions
+FROM api_keys
+LEFT JOIN memberships AS creators
+    ON creators.tenant_id = api_keys.tenant_id AND creators.id = api_keys.created_by
+    AND creators.status = 'Active';
 
 CREATE VIEW edge.signing_keys AS
 SELECT id, public_jwk

@@ -236,8 +236,9 @@ impl<P: Needs> FromRequestParts<App> for Authorized<P> {
             )
         };
         let tenant_id = caller.context.tenant_id.ok_or_else(mismatch)?;
-        let path =
-            RawPathParams::from_request_parts(parts, app).await.map_err(Problem::internal)?;
+        let path = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Problem::not_found())?;
         if let Some((_, text)) = path.iter().find(|(name, _)| *name == "tenant_id") {
             let named: TenantId = text.parse().map_err(|_| Problem::not_found())?;
             if named != tenant_id {
@@ -277,10 +278,26 @@ impl<P> Authorized<P> {
     /// Refuses unless the caller may give and take `role`.
     pub(crate) fn check_may_grant(&self, role: Role) -> Result<(), Problem> {
         let needed = role.granting_permission();
-        if self.permissions().contains(needed) {
+        let held = self.permissions();
+        // A key that may invite is not thereby a way to what its scopes leave out; and whoever was given
+        // the one permission to manage users may not make themselves more than they are.
+        let by_person = self.membership_id().is_some();
+        let plain = by_person && needed == Permission::InviteUsers;
+        if held.contains(needed) && (plain || held.contains_all(role.permissions())) {
             return Ok(());
         }
-        let detail = format!("Giving or taking the role `{role}` needs the permission `{needed}`.");
+        let detail = format!(
+            "Giving or taking the role `{role}` needs the permission `{needed}` and all that the role holds."
+        );
+        Err(Problem::new(ProblemKind::PermissionDenied, detail))
+    }
+
+    /// Refuses API keys, where only a signed-in member may act.
+    pub(crate) fn check_is_person(&self) -> Result<(), Problem> {
+        if self.membership_id().is_some() {
+            return Ok(());
+        }
+        let detail = "API keys cannot do this; use a signed-in member's access token.";
         Err(Problem::new(ProblemKind::PermissionDenied, detail))
     }
 }

@@ -2,18 +2,20 @@
 
 use askama::Template;
 use axum::Form;
+use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::response::{Html, IntoResponse, Response};
 use domain::faults::Faults;
+use domain::problem::ProblemKind;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::authorized::Anyone;
-use crate::extract::Wire;
+use crate::extract::{Wire, malformed_query};
 use crate::problem::Problem;
-use crate::routes::auth::email::{self, Proof};
+use crate::routes::auth::email::{self, EarlierAccess, Proof};
 use crate::routes::auth::password;
 use crate::routes::invitations::{self, AcceptInvitation};
 
@@ -29,6 +31,8 @@ struct Page {
     password_label: &'static str,
     autocomplete: &'static str,
     button: &'static str,
+    /// Whether to ask if what was made before is to stay.
+    asks_to_keep: bool,
     done: &'static str,
 }
 
@@ -39,6 +43,7 @@ const ACCEPT_INVITATION: Page = Page {
     password_label: "Password",
     autocomplete: "current-password",
     button: "Accept",
+    asks_to_keep: false,
     done: "Welcome",
 };
 
@@ -49,6 +54,7 @@ const VERIFY_EMAIL: Page = Page {
     password_label: "New password",
     autocomplete: "new-password",
     button: "Confirm",
+    asks_to_keep: true,
     done: "Your address is confirmed",
 };
 
@@ -59,6 +65,7 @@ const RESET_PASSWORD: Page = Page {
     password_label: "New password",
     autocomplete: "new-password",
     button: "Set password",
+    asks_to_keep: false,
     done: "Your password is set",
 };
 
@@ -88,26 +95,46 @@ pub(crate) struct Link {
 pub(crate) struct Answers {
     token: String,
     password: String,
+    /// The box "it was me who signed up": sent when ticked.
+    keep_access: Option<String>,
 }
 
-pub(crate) async fn invitation_form(Query(link): Query<Link>) -> Result<Response, Problem> {
-    form(&ACCEPT_INVITATION, &link.token, None)
+type LinkQuery = Result<Query<Link>, QueryRejection>;
+type AnswersForm = Result<Form<Answers>, FormRejection>;
+
+fn token_of(link: LinkQuery) -> Result<String, Problem> {
+    link.map(|Query(link)| link.token).map_err(|_| malformed_query())
 }
 
-pub(crate) async fn verify_form(Query(link): Query<Link>) -> Result<Response, Problem> {
-    form(&VERIFY_EMAIL, &link.token, None)
+fn answers_of(answers: AnswersForm) -> Result<Answers, Problem> {
+    let malformed = |_| {
+        Problem::new(
+            ProblemKind::MalformedRequest,
+            "The form could not be read; open the link again.",
+        )
+    };
+    answers.map(|Form(answers)| answers).map_err(malformed)
 }
 
-pub(crate) async fn reset_form(Query(link): Query<Link>) -> Result<Response, Problem> {
-    form(&RESET_PASSWORD, &link.token, None)
+pub(crate) async fn invitation_form(link: LinkQuery) -> Result<Response, Problem> {
+    form(&ACCEPT_INVITATION, &token_of(link)?, None)
+}
+
+pub(crate) async fn verify_form(link: LinkQuery) -> Result<Response, Problem> {
+    form(&VERIFY_EMAIL, &token_of(link)?, None)
+}
+
+pub(crate) async fn reset_form(link: LinkQuery) -> Result<Response, Problem> {
+    form(&RESET_PASSWORD, &token_of(link)?, None)
 }
 
 pub(crate) async fn accept_invitation(
     State(app): State<App>,
     caller: Anyone,
     headers: HeaderMap,
-    Form(answers): Form<Answers>,
+    answers: AnswersForm,
 ) -> Result<Response, Problem> {
+    let answers = answers_of(answers)?;
     let token = answers.token.clone();
     let wire = AcceptInvitation::of(answers.token, answers.password);
     let outcome = match wire.parse() {
@@ -123,9 +150,11 @@ pub(crate) async fn verify_email(
     State(app): State<App>,
     caller: Anyone,
     headers: HeaderMap,
-    Form(answers): Form<Answers>,
+    answers: AnswersForm,
 ) -> Result<Response, Problem> {
-    let outcome = match proof(&answers) {
+    let answers = answers_of(answers)?;
+    let earlier = EarlierAccess::kept(answers.keep_access.is_some());
+    let outcome = match proof(&answers).map(|proof| Proof { earlier, ..proof }) {
         Ok(proof) => email::verify_as(&app, &caller, &headers, proof).await.map(drop),
         Err(faults) => Err(faults.into()),
     };
@@ -136,8 +165,9 @@ pub(crate) async fn reset_password(
     State(app): State<App>,
     caller: Anyone,
     headers: HeaderMap,
-    Form(answers): Form<Answers>,
+    answers: AnswersForm,
 ) -> Result<Response, Problem> {
+    let answers = answers_of(answers)?;
     let outcome = match proof(&answers) {
         Ok(proof) => password::reset_as(&app, &caller, &headers, proof).await.map(drop),
         Err(faults) => Err(faults.into()),

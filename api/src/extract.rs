@@ -126,12 +126,9 @@ impl FromRequestParts<App> for PageQuery {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Query(raw) = Query::<RawPage>::from_request_parts(parts, app).await.map_err(|_| {
-            Problem::new(
-                ProblemKind::MalformedRequest,
-                "The query could not be read; check its encoding.",
-            )
-        })?;
+        let Query(raw) = Query::<RawPage>::from_request_parts(parts, app)
+            .await
+            .map_err(|_| malformed_query())?;
         let mut faults = Faults::new();
         let limit = match raw.limit {
             None => Some(PageLimit::DEFAULT),
@@ -149,6 +146,12 @@ impl FromRequestParts<App> for PageQuery {
         };
         Ok(Self(faults.finish(limit.map(|limit| Page { limit, after }))?))
     }
+}
+
+/// A query that is not pairs of names and values, or names one thing twice.
+pub(crate) fn malformed_query() -> Problem {
+    let detail = "The query could not be read; check its encoding, and send each name once.";
+    Problem::new(ProblemKind::MalformedRequest, detail)
 }
 
 /// The opaque form of the row after which the next page starts.

@@ -106,6 +106,13 @@ impl From<store::Error> for Problem {
                 },
             ),
             store::Error::Unavailable(cause) => Self::unavailable(cause),
+            store::Error::Unstorable(cause) => Self {
+                cause: Some(cause.to_string()),
+                ..Self::new(
+                    ProblemKind::ValidationFailed,
+                    "A value is out of range or cannot be stored.",
+                )
+            },
             store::Error::Foreign(_) => Self::internal(&error),
             store::Error::Database(cause) => Self::internal(cause),
         }

@@ -4,9 +4,9 @@
 //! logged an error, or a secret that was seen in traffic is in a log.
 
 mod checks;
+mod launch;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,20 +14,14 @@ use tempfile::TempDir;
 use crate::actor::{Actor, Canaries, Owner};
 use crate::cable::Cable;
 use crate::database::TestDatabase;
-use crate::environment::settings_variables;
-use crate::leash::{Leash, Spawn, tail};
+use crate::leash::Leash;
 use crate::mailbox::Mailbox;
 use crate::ports::{Port, reserve};
 use crate::redis_server::RedisServer;
 use crate::servers::Servers;
-use crate::wait::poll_async;
-use crate::workspace::{program, root};
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Of each program's log, when a test fails.
 const LOG_LINES_SHOWN: usize = 40;
-/// Connections of each program: a run has many of them at once on one server.
-const CONNECTIONS: &str = "4";
 
 /// Of everybody in the tests.
 pub const PASSWORD: &str = "correct horse battery staple 7";
@@ -116,54 +110,6 @@ impl App {
         app
     }
 
-    fn run(&mut self, name: &'static str) {
-        let metrics = reserve().expect("a port");
-        let role = match name {
-            "pytake-api" => "pytake_api",
-            "pytake-workers" => "pytake_worker",
-            _ => "pytake_edge",
-        };
-        let database_url = match &self.cable {
-            Some(cable) => self.database.url_through(cable, role),
-            None => self.database.url_as(role),
-        };
-        let own = [
-            ("PYTAKE_DATABASE__URL", database_url),
-            ("PYTAKE_EDGE__METRICS_LISTEN", metrics.address().to_string()),
-            ("PYTAKE_API__METRICS_LISTEN", metrics.address().to_string()),
-            ("PYTAKE_WORKERS__METRICS_LISTEN", metrics.address().to_string()),
-        ];
-        let leash = Spawn::new(program(name).expect("built programs"), self.log(name))
-            .without(settings_variables())
-            .variables(self.settings())
-            .variables(own)
-            .variables(self.options.settings.iter().cloned())
-            .in_directory(root())
-            .start()
-            .expect("a program starts");
-        self.programs.push(Running { name, leash, metrics });
-    }
-
-    /// What all three programs are told.
-    fn settings(&self) -> Vec<(String, String)> {
-        let [edge, api] = &self.ports;
-        let pairs = [
-            ("PYTAKE_DATABASE__MAX_CONNECTIONS", CONNECTIONS.to_owned()),
-            ("PYTAKE_REDIS__URL", self.redis_url()),
-            ("PYTAKE_REDIS__KEY_PREFIX", format!("{}:", self.database.name())),
-            ("PYTAKE_EDGE__LISTEN", format!("[\"{}\"]", edge.address())),
-            ("PYTAKE_EDGE__THREADS", "1".into()),
-            ("PYTAKE_EDGE__GRACE_PERIOD_SECONDS", "1".into()),
-            ("PYTAKE_EDGE__UPSTREAMS", format!("{{api=[\"{}\"]}}", api.address())),
-            ("PYTAKE_API__LISTEN", api.address().to_string()),
-            ("PYTAKE_API__PUBLIC_URL", self.url()),
-            ("PYTAKE_MAIL__DIR", self.mail_dir().to_string_lossy().into_owned()),
-        ];
-        let mut settings = self.servers.secrets().variables();
-        settings.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
-        settings
-    }
-
     /// Where its Redis is.
     #[must_use]
     pub fn redis_url(&self) -> String {
@@ -199,26 +145,6 @@ impl App {
     pub fn kill_redis(&mut self) {
         if let Some(redis) = &mut self.redis {
             redis.leash().kill();
-        }
-    }
-
-    async fn wait_until_ready(&mut self) {
-        for index in 0..self.programs.len() {
-            let url = format!("http://{}", self.programs[index].metrics.address());
-            let prober = self.client.calling(&url);
-            let running = &mut self.programs[index];
-            let ready = poll_async(READY_WITHIN, || {
-                let ended = running.leash.ended().is_some();
-                let prober = prober.clone();
-                async move { if ended { Some(false) } else { is_ready(&prober).await.then_some(true) } }
-            });
-            assert_eq!(
-                ready.await,
-                Some(true),
-                "{} does not become ready:\n{}",
-                self.programs[index].name,
-                tail(self.programs[index].leash.log())
-            );
         }
     }
 
@@ -284,6 +210,19 @@ impl App {
         let (tenant_id, token) = (text("/tenant/id"), text("/access_token"));
         let actor = self.client.bearing(&token).with("x-tenant-id", &tenant_id);
         Owner { actor, tenant_id, subdomain: subdomain.to_owned(), email, signed_up }
+    }
+
+    /// The owner after opening the mailed link, who says that it was them who signed up.
+    ///
+    /// # Panics
+    /// When a step fails.
+    pub async fn verified(&self, owner: Owner) -> Owner {
+        let token = self.mailbox().wait_for(&owner.email, "token").await.token();
+        let body = json!({"token": token, "password": PASSWORD, "keep_access": true});
+        let session = self.client.post("/api/v1/auth/email/verify", body).await.expect(200);
+        let token = session.text("/access_token");
+        let actor = self.client.bearing(&token).with("x-tenant-id", &owner.tenant_id);
+        Owner { actor, ..owner }
     }
 
     /// Someone who was invited with a role, opened the mailed link, and signed in.
@@ -360,10 +299,6 @@ fn sign_up(subdomain: &str, plan: &str, email: &str) -> Value {
         "owner_email": email,
         "owner_name": "Olivia Owner",
     })
-}
-
-async fn is_ready(prober: &Actor) -> bool {
-    prober.try_get("/readyz").await.is_some_and(|answer| answer.status == 200)
 }
 
 impl Drop for App {

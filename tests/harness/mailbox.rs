@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::actor::Canaries;
-use crate::wait::{poll, poll_async};
+use crate::wait::poll_async;
 
 /// How long a message may take from commit to file.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(15);
@@ -62,12 +62,6 @@ impl Mailbox {
     pub async fn wait_for(&self, address: &str, phrase: &str) -> Mail {
         let found = poll_async(DELIVERED_WITHIN, async || self.find(address, phrase)).await;
         found.unwrap_or_else(|| panic!("no mail to {address} with {phrase:?} came in time"))
-    }
-
-    /// As [`Self::wait_for`], without a runtime; `None` when none comes.
-    #[must_use]
-    pub fn wait_blocking(&self, address: &str, phrase: &str) -> Option<Mail> {
-        poll(DELIVERED_WITHIN, || self.find(address, phrase))
     }
 
     fn find(&self, address: &str, phrase: &str) -> Option<Mail> {

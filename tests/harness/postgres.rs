@@ -43,19 +43,20 @@ impl Postgres {
     /// # Errors
     /// When no usable version is installed, or it does not start; the message holds the end of its log.
     pub async fn start(place: &Path, log: &Path, durability: Durability) -> Result<Self> {
-        let programs = PostgresPrograms::find()?;
+        let data = place.join("data");
+        let made_by = std::fs::read_to_string(data.join("PG_VERSION")).ok();
+        let made_by = made_by.and_then(|text| text.trim().parse().ok());
+        let programs = PostgresPrograms::find(made_by)?;
         let account = Account::for_postgres()?;
         let prefix = account.as_ref().map(Account::prefix).unwrap_or_default();
-        let data = place.join("data");
-        match std::fs::read_to_string(data.join("PG_VERSION")) {
-            Ok(version) if version.trim() != programs.major().to_string() => bail!(
-                "{} was made by Postgres {}, but the server found is {}; start over with --fresh",
+        match made_by {
+            Some(version) if version != programs.major() => bail!(
+                "{} was made by Postgres {version}, but the server found is {}; start over with --fresh",
                 data.display(),
-                version.trim(),
                 programs.major()
             ),
-            Ok(_) => {}
-            Err(_) => initialize(&programs, &prefix, &data, log)?,
+            Some(_) => {}
+            None => initialize(&programs, &prefix, &data, log)?,
         }
         let sockets = place.join("run");
         std::fs::create_dir_all(&sockets)?;

@@ -19,13 +19,13 @@ pub struct PostgresPrograms {
 }
 
 impl PostgresPrograms {
-    /// The newest usable version on this machine.
+    /// The version that made the data, if it is still on this machine; else the newest.
     ///
     /// # Errors
     /// When there is none, or only versions that are too old.
-    pub fn find() -> Result<Self> {
+    pub fn find(made_by: Option<u32>) -> Result<Self> {
         let mut found: Vec<_> = candidates().into_iter().filter_map(Self::at).collect();
-        found.sort_by_key(|programs| programs.major);
+        found.sort_by_key(|programs| (Some(programs.major) == made_by, programs.major));
         match found.pop() {
             Some(best) if best.major >= POSTGRES_MAJOR_MIN => Ok(best),
             Some(old) => bail!(

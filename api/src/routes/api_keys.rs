@@ -117,7 +117,10 @@ impl Wire for CreateApiKey {
         let mut faults = Faults::new();
         let name = faults.check("/name", self.name.parse());
         let mut scopes = Vec::new();
-        for (index, text) in self.permissions.iter().enumerate() {
+        if self.permissions.len() > Scope::ALL.len() {
+            faults.push("/permissions", format!("must have at most {} entries", Scope::ALL.len()));
+        }
+        for (index, text) in self.permissions.iter().take(Scope::ALL.len()).enumerate() {
             let scope = faults.check(&format!("/permissions/{index}"), text.parse::<Scope>());
             scopes.extend(scope.filter(|scope| !scopes.contains(scope)));
         }

@@ -1,7 +1,9 @@
 //! A tenant's audit trail.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use domain::event::Action;
 use domain::faults::Faults;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,9 +13,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::authorized::{Authorized, needs};
-use crate::extract::PageQuery;
+use crate::extract::{PageQuery, malformed_query};
 use crate::problem::Problem;
 use crate::routes::List;
+
+/// Longest id of an actor: a prefix and 26 characters.
+const ACTOR_ID_LEN_MAX: usize = 64;
 
 /// An event.
 #[derive(Serialize, ToSchema)]
@@ -70,11 +75,24 @@ impl AuditQuery {
     fn parse(self) -> Result<AuditFilter, Faults> {
         let mut faults = Faults::new();
         let mut time = |pointer, text: Option<String>| {
-            let time = text?.parse::<Timestamp>();
-            faults.check(pointer, time.map_err(|_| "must be a time such as `2026-11-01T00:00:00Z`"))
+            let time = text?.parse::<Timestamp>().ok().filter(|time| time.as_second() >= 0);
+            faults.check(pointer, time.ok_or("must be a time such as `2026-11-01T00:00:00Z`"))
         };
         let (from, to) = (time("/from", self.from), time("/to", self.to));
-        let (action, actor_id) = (self.action, self.actor_id);
+        let known =
+            |name: &String| Action::ALL.iter().any(|action| action.as_str() == name.as_str());
+        let action = self.action;
+        if action.as_ref().is_some_and(|name| !known(name)) {
+            faults.push("/action", "must be an action such as `api_key.created`");
+        }
+        let id = |text: &String| {
+            text.len() <= ACTOR_ID_LEN_MAX
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let actor_id = self.actor_id;
+        if actor_id.as_ref().is_some_and(|text| !id(text)) {
+            faults.push("/actor_id", "must be the id of a member, a user or an API key");
+        }
         faults.finish(Some(AuditFilter { action, actor_id, from, to }))
     }
 }
@@ -99,8 +117,9 @@ pub(crate) async fn list(
     State(app): State<App>,
     auth: Authorized<needs::ViewAuditEvents>,
     PageQuery(page): PageQuery,
-    Query(query): Query<AuditQuery>,
+    query: Result<Query<AuditQuery>, QueryRejection>,
 ) -> Result<Json<List<AuditEventBody>>, Problem> {
+    let Query(query) = query.map_err(|_| malformed_query())?;
     let filter = query.parse()?;
     let mut tx = auth.begin(&app).await?;
 

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::{Html, IntoResponse, Response};
 use domain::problem::ProblemKind;
 
@@ -25,7 +26,10 @@ pub(crate) async fn problems() -> Result<Response, Problem> {
 }
 
 /// One problem.
-pub(crate) async fn problem(Path(slug): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn problem(
+    slug: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(slug) = slug.map_err(|_| Problem::not_found())?;
     let kind = ProblemKind::ALL.iter().find(|kind| kind.slug() == slug);
     page(&ProblemPage { kind: *kind.ok_or_else(Problem::not_found)? })
 }

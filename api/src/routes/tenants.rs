@@ -142,6 +142,13 @@ impl Wire for UpdateTenant {
             faults.push("/time_zone", "must be an IANA time zone such as `Europe/Berlin`");
         }
         let require_two_factor = self.require_two_factor;
+        // Nobody could sign in any more, not even to take it back.
+        if require_two_factor == Some(true) {
+            faults.push(
+                "/require_two_factor",
+                "cannot be `true` until members can enrol a second factor",
+            );
+        }
         let time_zone = self.time_zone;
         faults.finish(Some(Update { name, company_size, use_case, time_zone, require_two_factor }))
     }

@@ -41,7 +41,7 @@ pub(crate) struct UserBody {
     name: String,
     #[schema(example = "Manager")]
     role: &'static str,
-    /// Permissions granted beside the role; they stay when the role changes.
+    /// Permissions granted beside the role; a new role starts without.
     #[schema(example = json!(["ManageWhatsApp", "ViewAnalytics"]))]
     permissions: Vec<&'static str>,
     /// `Invited` or `Active`.
@@ -126,6 +126,10 @@ impl Wire for AddUser {
 }
 
 fn permission_set(faults: &mut Faults, names: &[String]) -> PermissionSet {
+    if names.len() > Permission::ALL.len() {
+        faults.push("/permissions", format!("must have at most {} entries", Permission::ALL.len()));
+        return PermissionSet::EMPTY;
+    }
     let checked = names.iter().enumerate().filter_map(|(index, name)| {
         faults.check(&format!("/permissions/{index}"), name.parse::<Permission>())
     });
@@ -163,7 +167,7 @@ pub(crate) async fn add(
     check_extra(&auth, new.permissions)?;
     memberships::lock(&mut tx).await?;
     check_seat(&mut tx).await?;
-    offers::check_unverified_bound(&auth, &mut tx).await?;
+    offers::check_unverified_bound(&auth, &mut tx, new.role).await?;
 
     let now = app.now();
     let member = Membership {
@@ -333,7 +337,9 @@ pub(crate) async fn update(
 
     let change = body.value;
     let role = change.role.unwrap_or(before.role);
-    let extra = change.permissions.unwrap_or(before.permissions);
+    // A new role starts without what was granted beside the old one: nobody keeps more than was meant.
+    let kept = if role == before.role { before.permissions } else { PermissionSet::EMPTY };
+    let extra = change.permissions.unwrap_or(kept);
     let name = match change.name {
         Some(name) => name,
         None => before.name.parse().map_err(Problem::internal)?,
@@ -386,6 +392,7 @@ pub(crate) async fn remove(
     let mut tx = auth.begin(&app).await?;
     memberships::lock(&mut tx).await?;
     let member = memberships::get(&mut tx, id).await?;
+    auth.check_is_person()?;
     auth.check_may_grant(member.role)?;
     check_not_last_owner(&mut tx, &member).await?;
 

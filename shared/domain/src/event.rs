@@ -62,6 +62,8 @@ actions! {
     RefreshTokenReused = "refresh_token.reused",
     /// An e-mail address was verified.
     EmailVerified = "email.verified",
+    /// What an unverified sign-up had left behind was ended by the address's holder.
+    UnverifiedAccessEnded = "unverified_access.ended",
     /// A password was set or changed.
     PasswordChanged = "password.changed",
     /// An API key was created.

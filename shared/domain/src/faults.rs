@@ -16,6 +16,9 @@ pub struct Fault {
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
+    /// More are not told: whoever sends so many does not read them.
+    pub const COUNT_MAX: usize = 100;
+
     /// Nothing wrong yet.
     #[must_use]
     pub const fn new() -> Self {
@@ -24,6 +27,9 @@ impl Faults {
 
     /// Records a fault at `pointer`.
     pub fn push(&mut self, pointer: &str, detail: impl fmt::Display) {
+        if self.0.len() >= Self::COUNT_MAX {
+            return;
+        }
         self.0.push(Fault { pointer: pointer.to_owned(), detail: detail.to_string() });
     }
 

@@ -106,13 +106,16 @@ async fn load_memberships(
             tracing::error!(membership.id = %row.id, "role of {} is unknown; it is refused", row.id);
             continue;
         };
-        // A permission that this release does not know is not granted.
-        let extra: PermissionSet =
-            row.permissions.iter().filter_map(|name| name.parse::<Permission>().ok()).collect();
-        let permissions = role.permissions().union(extra);
+        let permissions = effective(role, &row.permissions);
         builder.member(row.tenant_id, row.user_id, Member { id: row.id, role, permissions });
     }
     Ok(())
+}
+
+/// What a member may do. A permission that this release does not know is not granted.
+fn effective(role: Role, granted: &[String]) -> PermissionSet {
+    let granted = granted.iter().filter_map(|name| name.parse::<Permission>().ok());
+    role.permissions().union(granted.collect())
 }
 
 async fn load_api_keys(
@@ -128,7 +131,9 @@ async fn load_api_keys(
             rate_limit,
             networks AS "networks!: Vec<IpNet>",
             expires_at AS "expires_at: jiff_sqlx::Timestamp",
-            revoked_at IS NOT NULL AS "revoked!"
+            revoked_at IS NOT NULL AS "revoked!",
+            creator_role,
+            creator_permissions
         FROM edge.api_keys"#
     )
     .fetch_all(tx)
@@ -136,10 +141,15 @@ async fn load_api_keys(
     for row in rows {
         let Some(hash) = ApiKeyHash::from_slice(&row.hash) else { continue };
         let scopes = row.scopes.iter().filter_map(|name| name.parse::<Scope>().ok());
+        let scopes: PermissionSet = scopes.map(Scope::permission).collect();
+        let creator_role = row.creator_role.and_then(|role| role.parse::<Role>().ok());
+        let creators = creator_role.map_or(PermissionSet::EMPTY, |role| {
+            effective(role, &row.creator_permissions.unwrap_or_default())
+        });
         let api_key = ApiKey {
             id: row.id,
             tenant_id: row.tenant_id,
-            permissions: scopes.map(Scope::permission).collect(),
+            permissions: scopes.intersection(creators),
             calls_per_minute: row.rate_limit.and_then(|limit| positive(i64::from(limit))),
             networks: AddressList::new(row.networks),
             expires_at: row.expires_at.map(jiff_sqlx::Timestamp::to_jiff),

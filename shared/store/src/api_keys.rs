@@ -150,3 +150,24 @@ pub async fn revoke(tx: &mut TenantTx, id: ApiKeyId, now: Timestamp) -> Result<(
     .await?;
     if changed.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
 }
+
+/// Deletes every key that `creator` made; how many.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn revoke_created_by(
+    tx: &mut TenantTx,
+    creator: MembershipId,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let changed = sqlx::query!(
+        "UPDATE api_keys SET revoked_at = $3
+        WHERE tenant_id = $1 AND created_by = $2 AND revoked_at IS NULL",
+        tx.tenant_id() as _,
+        creator as _,
+        now.to_sqlx() as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(changed.rows_affected())
+}

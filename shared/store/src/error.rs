@@ -44,6 +44,9 @@ pub enum Error {
     /// A column holds what this release does not know: a newer one wrote it.
     #[error("{0} holds a value that this release does not know")]
     Foreign(&'static str),
+    /// A value that the database cannot hold (SQLSTATE class 22); parsing should have refused it.
+    #[error("a value cannot be stored")]
+    Unstorable(#[source] sqlx::Error),
     /// Anything else: a fault of ours.
     #[error("the database refused")]
     Database(#[source] sqlx::Error),
@@ -66,6 +69,9 @@ impl From<sqlx::Error> for Error {
                     ["57", "53", "08", "40"].iter().any(|class| code.starts_with(class))
                         || code == "55P03"
                 });
+                if refusal.code().is_some_and(|code| code.starts_with("22")) {
+                    return Self::Unstorable(error);
+                }
                 if unavailable { Self::Unavailable(error) } else { Self::Database(error) }
             }
             _ => Self::Database(error),

@@ -246,6 +246,28 @@ pub async fn revoke_of(
     Ok(changed.rows_affected())
 }
 
+/// Withdraws every waiting invitation that `inviter` made; how many.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn revoke_invited_by(
+    tx: &mut TenantTx,
+    inviter: MembershipId,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let changed = sqlx::query!(
+        "UPDATE invitations
+        SET revoked_at = $3
+        WHERE tenant_id = $1 AND invited_by = $2 AND accepted_at IS NULL AND revoked_at IS NULL",
+        tx.tenant_id() as _,
+        inviter as _,
+        now.to_sqlx() as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(changed.rows_affected())
+}
+
 /// The tenant in which an invitation lives: the mailed token names only the invitation.
 ///
 /// # Errors

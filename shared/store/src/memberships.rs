@@ -53,7 +53,7 @@ pub struct Membership {
     pub name: String,
     /// The role.
     pub role: Role,
-    /// Permissions granted beside the role; they stay when the role changes.
+    /// Permissions granted beside the role; a new role starts without.
     pub permissions: PermissionSet,
     /// Where it is in its life.
     pub status: MembershipStatus,
@@ -61,14 +61,6 @@ pub struct Membership {
     pub created_at: Timestamp,
     /// Raised by each change; the `ETag`.
     pub version: i64,
-}
-
-impl Membership {
-    /// The role's permissions and the extra ones.
-    #[must_use]
-    pub fn effective_permissions(&self) -> PermissionSet {
-        self.role.permissions().union(self.permissions)
-    }
 }
 
 /// Inserts a membership.
@@ -167,13 +159,13 @@ pub async fn list(tx: &mut TenantTx, page: Page) -> Result<Rows<Membership>, Err
     Ok(Rows::cut(members, page.limit, |member| member.id.as_uuid()))
 }
 
-/// Takes the tenant's lock on seats and owners, so that two changes at once cannot both take the last seat
+/// Takes the tenant's lock on seats and owners, before any other row of theirs, so that two changes at once cannot both take the last seat
 /// or both remove one of the last two owners.
 ///
 /// # Errors
 /// When the database is gone.
 pub async fn lock(tx: &mut TenantTx) -> Result<(), Error> {
-    sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR UPDATE", tx.tenant_id() as _)
+    sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tx.tenant_id() as _)
         .fetch_optional(tx.connection())
         .await?;
     Ok(())
@@ -297,4 +289,23 @@ pub async fn remove(tx: &mut TenantTx, id: MembershipId) -> Result<(), Error> {
 
 fn names(permissions: PermissionSet) -> Vec<String> {
     permissions.iter().map(|permission| permission.to_string()).collect()
+}
+
+/// Ends every membership that `inviter` offered, accepted ones included; how many.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn remove_invited_by(tx: &mut TenantTx, inviter: MembershipId) -> Result<u64, Error> {
+    let changed = sqlx::query!(
+        "UPDATE memberships
+        SET status = 'Removed', version = version + 1
+        WHERE tenant_id = $1 AND status <> 'Removed' AND id IN (
+            SELECT membership_id FROM invitations WHERE tenant_id = $1 AND invited_by = $2
+        )",
+        tx.tenant_id() as _,
+        inviter as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(changed.rows_affected())
 }

@@ -112,45 +112,73 @@ pub async fn find_verified(tx: &mut impl Tx, email: &EmailAddress) -> Result<Opt
 /// Verifies the address and sets the password; every older link ends.
 ///
 /// # Errors
-/// `Conflict(UsersVerifiedEmailUnique)` when another user has verified the address.
+/// `NotFound` when the link of `generation` was used meanwhile; `Conflict(UsersVerifiedEmailUnique)` when
+/// another user has verified the address.
 pub async fn verify(
     tx: &mut impl Tx,
     id: UserId,
+    generation: u32,
     password_hash: &Secret<String>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    sqlx::query!(
+    let changed = sqlx::query!(
         "UPDATE users
         SET email_verified_at = $2, password_hash = $3, email_generation = email_generation + 1
-        WHERE id = $1",
+        WHERE id = $1 AND email_generation = $4 AND email_verified_at IS NULL",
         id as _,
         now.to_sqlx() as _,
-        password_hash.expose()
+        password_hash.expose(),
+        i32::try_from(generation).unwrap_or(i32::MAX)
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    if changed.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
 }
 
-/// Sets the password of a verified user; every older password link ends.
+/// Sets the password of a verified user by a link of `generation` that is still in time; it and every older
+/// one end.
 ///
 /// # Errors
-/// `NotFound` when there is no such verified user.
+/// `NotFound` when the link was used meanwhile or its time is over.
 pub async fn set_password(
     tx: &mut impl Tx,
     id: UserId,
+    generation: u32,
+    now: Timestamp,
     password_hash: &Secret<String>,
 ) -> Result<(), Error> {
     let changed = sqlx::query!(
         "UPDATE users
         SET password_hash = $2, password_generation = password_generation + 1
-        WHERE id = $1 AND email_verified_at IS NOT NULL",
+        WHERE id = $1 AND email_verified_at IS NOT NULL AND password_generation = $3
+            AND password_link_until > $4",
         id as _,
-        password_hash.expose()
+        password_hash.expose(),
+        i32::try_from(generation).unwrap_or(i32::MAX),
+        now.to_sqlx() as _
     )
     .execute(tx.connection())
     .await?;
     if changed.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+}
+
+/// Lets the person's password link work until `until`.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn open_password_link(
+    tx: &mut impl Tx,
+    id: UserId,
+    until: Timestamp,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE users SET password_link_until = $2 WHERE id = $1",
+        id as _,
+        until.to_sqlx() as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// The active tenants in which the person is an active member, by name.

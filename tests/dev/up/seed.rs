@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use harness::{Mailbox, poll, random_hex, write_private};
+use harness::{Mailbox, poll_async, random_hex, write_private};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use settings::Settings;
@@ -27,15 +27,17 @@ pub(crate) struct Demo {
 }
 
 pub(crate) async fn ensure(place: &Place, proxy_url: &str, settings: &Settings) -> Result<Demo> {
-    let http = http_client()?;
+    let client = Client { http: http_client()?, proxy_url };
     let base = settings.edge.base_domain.as_str();
     if let Ok(text) = std::fs::read_to_string(place.demo()) {
-        let demo: Demo = toml::from_str(&text).context(".dev/demo cannot be read; use --fresh")?;
-        say::step("the demo tenant is there from last time");
-        return Ok(demo);
+        let demo: Demo = toml::from_str(&text).context(".dev/demo cannot be read; remove it")?;
+        // Not so after DATABASE_URL was pointed elsewhere.
+        if client.admits(&demo.api_key).await? {
+            say::step("the demo tenant is there from last time");
+            return Ok(demo);
+        }
     }
     say::step(&format!("signing up the demo tenant ({SUBDOMAIN}.{base})"));
-    let client = Client { http, proxy_url };
     let body = json!({
         "name": "Demo Corp",
         "subdomain": SUBDOMAIN,
@@ -43,6 +45,8 @@ pub(crate) async fn ensure(place: &Place, proxy_url: &str, settings: &Settings) 
         "owner_email": OWNER,
         "owner_name": "Dana Demo",
     });
+    let mailbox = Mailbox::over(place.mail());
+    let read_before = mailbox.all_to(OWNER).len();
     let signed_up = client.post("/api/v1/tenants", None, &body).await?;
     let tenant_id = text(&signed_up, "/tenant/id")?;
     let token = text(&signed_up, "/access_token")?;
@@ -52,10 +56,10 @@ pub(crate) async fn ensure(place: &Place, proxy_url: &str, settings: &Settings) 
     let api_key = text(&client.post(&path, Some(&token), &body).await?, "/key")?;
 
     // As the owner would: open the mailed link and set a password.
-    let mailbox = Mailbox::over(place.mail());
-    let mail = poll(MAIL_WITHIN, || mailbox.all_to(OWNER).pop());
-    let mail =
-        mail.with_context(|| format!("no mail came for {OWNER}; see .dev/log/workers.log"))?;
+    let mail = poll_async(MAIL_WITHIN, async || mailbox.all_to(OWNER).into_iter().nth(read_before));
+    let mail = mail
+        .await
+        .with_context(|| format!("no mail came for {OWNER}; see .dev/log/workers.log"))?;
     let password = random_hex();
     let body = json!({"token": mail.token(), "password": password});
     client.post("/api/v1/auth/email/verify", None, &body).await?;
@@ -72,6 +76,11 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
+    async fn admits(&self, api_key: &str) -> Result<bool> {
+        let request = self.http.get(format!("{}/api/v1/dashboard", self.proxy_url));
+        Ok(request.bearer_auth(api_key).send().await?.status().is_success())
+    }
+
     async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Result<Value> {
         let mut request = self.http.post(format!("{}{path}", self.proxy_url)).json(body);
         if let Some(token) = token {
@@ -81,7 +90,9 @@ impl Client<'_> {
         let status = answer.status();
         let text = answer.text().await?;
         if !status.is_success() {
-            bail!("the demo tenant could not be made: POST {path} answered {status}: {text}");
+            bail!(
+                "the demo tenant could not be made (--fresh starts over): POST {path} answered {status}: {text}"
+            );
         }
         Ok(serde_json::from_str(&text).unwrap_or_default())
     }

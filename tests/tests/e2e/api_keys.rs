@@ -75,7 +75,7 @@ async fn a_key_may_do_what_its_scopes_allow_and_no_more() {
 #[tokio::test]
 async fn a_key_holds_no_scope_that_its_creator_lacks() {
     let app = App::start().await;
-    let owner = app.tenant("acme", "Pro").await;
+    let owner = app.verified(app.tenant("acme", "Pro").await).await;
     let admin = app.member(&owner, "admin@acme.com", "Admin").await;
     let body = |scope: &str| json!({"name": "Key", "permissions": [scope]});
     admin.post(&owner.path("/api-keys"), body("users.read")).await.expect(201);

@@ -350,3 +350,42 @@ async fn requests_that_are_no_http_end_with_a_4xx_or_a_closed_connection() {
     let plans: Actor = app.stranger();
     plans.get("/api/v1/plans").await.expect(200);
 }
+
+#[tokio::test]
+async fn bytes_that_are_no_text_and_queries_that_are_none_are_the_senders_fault() {
+    let app = App::start().await;
+    let owner = app.tenant("acme", "Pro").await;
+    for (path, problem) in [
+        ("/users/%FF", "404 not-found"),
+        ("/api-keys/%00", "400 malformed-request"),
+        ("/audit-events?action=%00", "422 validation-failed"),
+        ("/audit-events?actor_id=%00", "422 validation-failed"),
+        ("/audit-events?from=-009999-01-02T00:00:00Z", "422 validation-failed"),
+        ("/audit-events?action=a&action=b", "400 malformed-request"),
+        ("/users?limit=1&limit=2", "400 malformed-request"),
+        ("/users?cursor=%FF", "422 validation-failed"),
+    ] {
+        let method = if path.starts_with("/api-keys/") {
+            owner.delete(&owner.path(path)).await
+        } else {
+            owner.get(&owner.path(path)).await
+        };
+        assert_eq!(method.problem(), problem, "{path}");
+    }
+    let missing = app.stranger().get("/docs/problems/%FF").await;
+    assert_eq!(missing.problem(), "404 not-found");
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_refused_in_a_line() {
+    let app = App::start().await;
+    let owner = app.tenant("acme", "Pro").await;
+    let endless = vec![""; 100_000];
+    let body = json!({"email": "a@b.example", "name": "A", "role": "User", "permissions": endless});
+    let answer = owner.post(&owner.path("/users"), body).await;
+    assert_eq!(answer.problem(), "422 validation-failed");
+    assert!(answer.body.len() < 1_000, "{} bytes", answer.body.len());
+    let body = json!({"name": "A", "permissions": endless});
+    let answer = owner.post(&owner.path("/api-keys"), body).await;
+    assert!(answer.body.len() < 30_000, "{} bytes", answer.body.len());
+}

@@ -13,3 +13,4 @@ mod quick_start;
 mod rate_limits;
 mod sign_up;
 mod tenants;
+mod trust;

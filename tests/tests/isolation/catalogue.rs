@@ -55,8 +55,9 @@ const INDEX_NOT_LED: &str = "SELECT indexrelid::regclass::text
      -- Left: an index led by an expression has no such column.
      LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
      WHERE attname IS DISTINCT FROM key
-         -- Global uniqueness is the point of a subdomain.
-         AND indexrelid::regclass::text <> 'tenants_subdomain_unique'";
+         -- Global uniqueness is the point of a subdomain; the others serve the functions that cross tenants.
+         AND indexrelid::regclass::text NOT IN
+             ('tenants_subdomain_unique', 'memberships_of_user', 'invitations_by_id')";
 const KEY_NOT_LED: &str = "SELECT relname::text FROM tenant_tables
      WHERE NOT EXISTS (
          SELECT FROM pg_constraint

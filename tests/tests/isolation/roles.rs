@@ -119,7 +119,7 @@ async fn the_control_tables_are_open_to_these_roles_only() {
             "refresh_tokens: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "sessions: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "signing_keys: pytake_api SELECT",
-            "users: pytake_api DELETE+INSERT+SELECT+UPDATE, pytake_worker SELECT",
+            "users: pytake_api DELETE+INSERT+SELECT+UPDATE",
         ]
     "#]]
     .assert_debug_eq(&found.await);

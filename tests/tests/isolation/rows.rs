@@ -92,7 +92,7 @@ async fn the_edge_reads_its_views_and_no_table() {
         assert!(error.to_string().contains("permission denied"), "{table}: {error}");
     }
     sqlx::query("SELECT id FROM edge.tenants").execute(&mut connection).await.expect("the view");
-    let error = connection.execute("DELETE FROM edge.api_keys").await.expect_err("refused");
+    let error = connection.execute("DELETE FROM edge.memberships").await.expect_err("refused");
     assert!(error.to_string().contains("permission denied"), "{error}");
 }
 

@@ -29,13 +29,6 @@ fn every_file_begins_by_saying_what_it_is() {
 }
 
 #[test]
-fn no_header_is_a_placeholder() {
-    let left =
-        files("rs").into_iter().filter(|source| source.text.starts_with("//! (placeholder)"));
-    all(left.map(|source| source.path).collect());
-}
-
-#[test]
 fn no_file_is_longer_than_one_reason_to_open_it() {
     let lines = |source: &Source| source.text.lines().count();
     let long = files("rs").into_iter().filter(|source| lines(source) > FILE_LINES_MAX);

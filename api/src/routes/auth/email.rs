@@ -1,7 +1,8 @@
 //! Proving an address by the mailed link.
 //!
-//! Verifying sets the password and ends every earlier session: whoever signed up with a stranger's address
-//! is out as soon as the stranger looks at their mail. Where the address has an account already, its holder
+//! Verifying sets the password and ends what was handed out before: sessions, API keys, invitations and the
+//! members who came by them, unless the one who verifies says that it was them who signed up. So whoever
+//! signed up with a stranger's address is out as soon as the stranger opens their mail. Where the address has an account already, its holder
 //! signs in and joins the new tenant to it.
 
 use axum::Json;
@@ -15,7 +16,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use store::users::{self, User};
-use store::{ControlTx, memberships};
+use store::{ControlTx, api_keys, invitations, memberships};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -34,12 +35,32 @@ pub(crate) struct VerifyEmail {
     /// The password that you will sign in with.
     #[schema(example = "correct horse battery staple")]
     password: String,
+    /// `true`: it was you who signed up, so API keys, invitations and members made since then stay. They
+    /// are ended otherwise.
+    keep_access: Option<bool>,
 }
 
 /// A checked token and password.
 pub(crate) struct Proof {
     pub(crate) token: PresentedToken,
     pub(crate) password: NewPassword,
+    pub(crate) earlier: EarlierAccess,
+}
+
+/// What becomes of API keys and members made before the address was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EarlierAccess {
+    /// They stay.
+    Kept,
+    /// They end.
+    Ended,
+}
+
+impl EarlierAccess {
+    /// As the one who verifies says.
+    pub(crate) const fn kept(kept: bool) -> Self {
+        if kept { Self::Kept } else { Self::Ended }
+    }
 }
 
 impl Proof {
@@ -48,7 +69,8 @@ impl Proof {
         let mut faults = Faults::new();
         let token = faults.check("/token", PresentedToken::parse(token));
         let password = faults.check("/password", NewPassword::parse(password));
-        let proof = token.zip(password).map(|(token, password)| Self { token, password });
+        let earlier = EarlierAccess::Ended;
+        let proof = token.zip(password).map(|(token, password)| Self { token, password, earlier });
         faults.finish(proof)
     }
 }
@@ -57,13 +79,15 @@ impl Wire for VerifyEmail {
     type Parsed = Proof;
 
     fn parse(self) -> Result<Proof, Faults> {
-        Proof::parse(&self.token, self.password)
+        let earlier = EarlierAccess::kept(self.keep_access.unwrap_or(false));
+        Ok(Proof { earlier, ..Proof::parse(&self.token, self.password)? })
     }
 }
 
 /// Verify an address
 ///
-/// Sets the password, ends every earlier session, and signs in.
+/// Sets the password, ends every earlier session, and signs in. API keys, invitations and members made
+/// before end too, unless `keep_access` says that it was you who made them.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/email/verify",
@@ -93,17 +117,45 @@ pub(crate) async fn verify_as(
 
     let mut tx = app.store.control().await?;
     let user = named_by(app, &mut tx, &proof.token).await?;
-    match users::verify(&mut tx, user.id, &hash, app.now()).await {
+    match users::verify(&mut tx, user.id, user.email_generation, &hash, app.now()).await {
         Err(store::Error::Conflict(_)) => return Err(has_account()),
+        Err(store::Error::NotFound) => return Err(unusable()),
         other => other?,
     }
     login::end_all(app, &mut tx, &user).await?;
+    if proof.earlier == EarlierAccess::Ended {
+        tx = end_earlier_access(app, caller, tx, &user).await?;
+    }
     let logged_in = login::begin(app, &mut tx, &user, caller, headers).await?;
     let tenants = login::tenant_ids(&mut tx, user.id).await?;
     let tx = caller.audit_each(app, tx, &tenants, Action::EmailVerified, user.id).await?;
 
     caller.commit_control(tx).await?;
     Ok(logged_in)
+}
+
+/// Ends the API keys, the invitations and the members that an unverified sign-up left behind.
+async fn end_earlier_access(
+    app: &App,
+    caller: &Anyone,
+    mut tx: ControlTx,
+    user: &User,
+) -> Result<ControlTx, Problem> {
+    for tenant in users::tenants(&mut tx, user.id).await? {
+        let mut inside = tx.enter_tenant(tenant.id).await?;
+        let (id, now) = (tenant.membership_id, app.now());
+        memberships::lock(&mut inside).await?;
+        let members = memberships::remove_invited_by(&mut inside, id).await?;
+        let invitations = invitations::revoke_invited_by(&mut inside, id, now).await?;
+        let api_keys = api_keys::revoke_created_by(&mut inside, id, now).await?;
+        if members + invitations + api_keys > 0 {
+            let changes =
+                json!({ "members": members, "invitations": invitations, "api_keys": api_keys });
+            caller.audit(app, &mut inside, Action::UnverifiedAccessEnded, id, changes).await?;
+        }
+        tx = inside.leave_tenant().await?;
+    }
+    Ok(tx)
 }
 
 /// The unverified user that a genuine link names.
@@ -136,15 +188,18 @@ fn has_account() -> Problem {
 pub(crate) struct JoinAccount {
     /// From the mailed link.
     token: String,
+    /// As when verifying: `true` if it was you who signed up.
+    keep_access: Option<bool>,
 }
 
 impl Wire for JoinAccount {
-    type Parsed = PresentedToken;
+    type Parsed = (PresentedToken, EarlierAccess);
 
-    fn parse(self) -> Result<PresentedToken, Faults> {
+    fn parse(self) -> Result<Self::Parsed, Faults> {
         let mut faults = Faults::new();
         let token = faults.check("/token", PresentedToken::parse(&self.token));
-        faults.finish(token)
+        let earlier = EarlierAccess::kept(self.keep_access.unwrap_or(false));
+        faults.finish(token.map(|token| (token, earlier)))
     }
 }
 
@@ -165,7 +220,9 @@ pub(crate) async fn join(
     body: Body<JoinAccount>,
 ) -> Result<StatusCode, Problem> {
     let mut tx = app.store.control().await?;
-    let newcomer = named_by(&app, &mut tx, &body.value).await?;
+    let caller = &signed_in.caller;
+    let (token, earlier) = body.value;
+    let newcomer = named_by(&app, &mut tx, &token).await?;
     let account = users::get(&mut tx, signed_in.user_id).await?;
     if account.email_verified_at.is_none() || account.email != newcomer.email {
         return Err(Problem::new(
@@ -174,15 +231,18 @@ pub(crate) async fn join(
         ));
     }
     login::end_all(&app, &mut tx, &newcomer).await?;
+    if earlier == EarlierAccess::Ended {
+        tx = end_earlier_access(&app, caller, tx, &newcomer).await?;
+    }
     for tenant in users::tenants(&mut tx, newcomer.id).await? {
         let mut inside = tx.enter_tenant(tenant.id).await?;
         let id = tenant.membership_id;
         memberships::hand_over(&mut inside, id, newcomer.id, account.id).await?;
         let changes = json!({ "user_id": account.id });
-        signed_in.caller.audit(&app, &mut inside, Action::UserJoined, id, changes).await?;
+        caller.audit(&app, &mut inside, Action::UserJoined, id, changes).await?;
         tx = inside.leave_tenant().await?;
     }
 
-    signed_in.caller.commit_control(tx).await?;
+    caller.commit_control(tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,7 @@
-//! Signing in. Unknown addresses and wrong passwords get one answer in one time; failures slow down the
-//! account and the address that fails, and the delay passes.
+//! Signing in. Unknown addresses and wrong passwords get one answer in one time; failures slow down whoever
+//! guesses, and nobody can keep another out for good.
+
+use std::net::IpAddr;
 
 use axum::Json;
 use axum::extract::State;
@@ -24,10 +26,20 @@ use crate::extract::{Body, Wire};
 use crate::problem::Problem;
 use crate::sessions::{self, Device, Earned, Tokens};
 
-/// Failures that cost nothing: people mistype.
-const FREE_FAILURES: u32 = 5;
-/// Longest wait, in seconds: long enough to stop guessing, short enough to be no lock-out.
-const DELAY_SECS_MAX: i64 = 300;
+/// How failures slow down whom they are counted against.
+struct Brake {
+    /// Failures that cost nothing: people mistype.
+    free_failures: u32,
+    /// Longest wait, in seconds.
+    delay_secs_max: i64,
+}
+
+/// One address guessing at one account: stopped for minutes, which no one else feels.
+const BY_PAIR: Brake = Brake { free_failures: 5, delay_secs_max: 300 };
+/// An account, whoever guesses: a few seconds, because a stranger can cause them.
+const BY_ACCOUNT: Brake = Brake { free_failures: 20, delay_secs_max: 5 };
+/// An address, whatever it guesses at: many people may be behind one.
+const BY_ADDRESS: Brake = Brake { free_failures: 50, delay_secs_max: 60 };
 /// Longest password that is looked at.
 const PASSWORD_LEN_MAX: usize = 1024;
 
@@ -131,7 +143,7 @@ pub(crate) async fn login(
             "Check address and password; a new address must be verified by the mailed link first.",
         ));
     };
-    login_attempts::clear(&mut tx, &subjects.account).await?;
+    subjects.forget_failures(&mut tx).await?;
     let logged_in = begin(&app, &mut tx, &user, &caller, &headers).await?;
     let tenants = tenant_ids(&mut tx, user.id).await?;
     let tx = caller.audit_each(&app, tx, &tenants, Action::SessionStarted, user.id).await?;
@@ -170,8 +182,9 @@ pub(crate) async fn end_all(app: &App, tx: &mut ControlTx, user: &User) -> Resul
     Ok(stored_sessions::revoke_all(tx, user.id, app.now()).await?)
 }
 
-/// Whom a failure is counted against, as keyed hashes: the account, and the address it comes from.
+/// Whom a failure is counted against, as keyed hashes.
 struct Subjects {
+    pair: [u8; 32],
     account: [u8; 32],
     address: [u8; 32],
 }
@@ -179,20 +192,26 @@ struct Subjects {
 impl Subjects {
     fn of(app: &App, email: &EmailAddress, caller: &Anyone) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, app.keys.login_subjects.bytes());
-        let subject = |kind: &str, text: &str| {
-            let tag = hmac::sign(&key, format!("{kind} {text}").as_bytes());
+        let subject = |text: String| {
+            let tag = hmac::sign(&key, text.as_bytes());
             tag.as_ref().try_into().unwrap_or([0; 32])
         };
+        let address = subscriber(caller.context.client_address);
         Self {
-            account: subject("account", email.as_str()),
-            address: subject("address", &caller.context.client_address.to_canonical().to_string()),
+            pair: subject(format!("pair {email} {address}")),
+            account: subject(format!("account {email}")),
+            address: subject(format!("address {address}")),
         }
     }
 
+    const fn all(&self) -> [(&[u8; 32], Brake); 3] {
+        [(&self.pair, BY_PAIR), (&self.account, BY_ACCOUNT), (&self.address, BY_ADDRESS)]
+    }
+
     async fn check_delay(&self, tx: &mut ControlTx, now: Timestamp) -> Result<(), Problem> {
-        for subject in [&self.account, &self.address] {
+        for (subject, brake) in self.all() {
             let attempts = login_attempts::find(tx, subject).await?;
-            let wait = attempts.map_or(0, |attempts| wait_secs(attempts, now));
+            let wait = attempts.map_or(0, |attempts| wait_secs(&brake, attempts, now));
             if let Ok(wait @ 1..) = u32::try_from(wait) {
                 let detail = format!("Too many failed sign-ins; try again in {wait} seconds.");
                 return Err(Problem::new(ProblemKind::RateLimitExceeded, detail).retry_after(wait));
@@ -202,18 +221,33 @@ impl Subjects {
     }
 
     async fn record_failure(&self, tx: &mut ControlTx, now: Timestamp) -> Result<(), Problem> {
-        login_attempts::record_failure(tx, &self.account, now).await?;
-        login_attempts::record_failure(tx, &self.address, now).await?;
+        for (subject, _) in self.all() {
+            login_attempts::record_failure(tx, subject, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_failures(&self, tx: &mut ControlTx) -> Result<(), Problem> {
+        login_attempts::clear(tx, &self.pair).await?;
+        login_attempts::clear(tx, &self.account).await?;
         Ok(())
     }
 }
 
-/// Seconds still to wait: 1, 2, 4, … after each failure past the free ones, up to the maximum.
-fn wait_secs(attempts: LoginAttempts, now: Timestamp) -> i64 {
-    let Some(beyond) = attempts.failures.checked_sub(FREE_FAILURES) else { return 0 };
-    let delay = 1_i64.checked_shl(beyond).filter(|delay| *delay > 0).unwrap_or(DELAY_SECS_MAX);
+/// The part of an address that one subscriber has: all of IPv4, the first half of IPv6.
+fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
+        v4 => v4,
+    }
+}
+
+/// Seconds still to wait: 1, 2, 4, … after each failure past the free ones, up to the brake's maximum.
+fn wait_secs(brake: &Brake, attempts: LoginAttempts, now: Timestamp) -> i64 {
+    let Some(beyond) = attempts.failures.checked_sub(brake.free_failures) else { return 0 };
+    let delay = 1_i64.checked_shl(beyond).filter(|delay| *delay > 0).unwrap_or(i64::MAX);
     let elapsed = now.as_second() - attempts.last_failure_at.as_second();
-    (delay.min(DELAY_SECS_MAX) - elapsed).max(0)
+    (delay.min(brake.delay_secs_max) - elapsed).max(0)
 }
 
 #[cfg(test)]
@@ -222,7 +256,11 @@ mod tests {
 
     fn wait(failures: u32, elapsed: i64) -> i64 {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        wait_secs(LoginAttempts { failures, last_failure_at: at(1_000) }, at(1_000 + elapsed))
+        wait_secs(
+            &BY_PAIR,
+            LoginAttempts { failures, last_failure_at: at(1_000) },
+            at(1_000 + elapsed),
+        )
     }
 
     #[test]
