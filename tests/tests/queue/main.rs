@@ -1,7 +1,11 @@
-//! The job queue on a real database: what is enqueued, and what the database itself does to jobs.
+//! The job queue on a real database: what is enqueued, what the database itself does to jobs, and what a real
+//! worker does.
 
 mod enqueue;
+mod library;
+mod mail_server;
 mod settle;
+mod worker;
 
 use domain::clock::{Clock as _, SystemClock};
 use domain::id::TenantId;

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use apalis_core::error::BoxDynError;
+use apalis_core::task::Task;
+use apalis_core::task::from_request::FromRequest;
+use apalis_core::task::task_id::TaskId;
 use futures::FutureExt;
 
 use crate::app::App;
@@ -22,8 +25,20 @@ pub(crate) struct Attempt {
     pub(crate) job_id: String,
     /// From 1.
     pub(crate) number: usize,
-    /// The last one's number.
+    /// The last one's number: the job's own, as it was stored, since the database goes by that.
     pub(crate) last: usize,
+}
+
+impl<Args: Sync> FromRequest<Task<Args>> for Attempt {
+    type Error = <TaskId as FromRequest<Task<Args>>>::Error;
+
+    async fn from_request(task: &Task<Args>) -> Result<Self, Self::Error> {
+        Ok(Self {
+            job_id: TaskId::from_request(task).await?.to_string(),
+            number: task.attempt(),
+            last: task.max_attempts().unwrap_or(usize::MAX),
+        })
+    }
 }
 
 impl Attempt {

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use apalis::layers::WorkerBuilderExt;
 use apalis_core::backend::ext::BackendExt;
 use apalis_core::monitor::{Monitor, MonitorError};
-use apalis_core::task::attempt::Attempt as TaskAttempt;
-use apalis_core::task::task_id::TaskId;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::ext::parallelize::ParallelizeExt;
 use apalis_postgres::{Config, PostgresStorage};
@@ -111,9 +109,7 @@ fn monitor<J: Perform>(crew: &Crew, name: String, waker: Arc<AtomicWaker>) -> Mo
             .backend(storage)
             .concurrency(concurrency)
             .parallelize(tokio::spawn)
-            .build(move |Payload(payload): Payload, id: TaskId, tried: TaskAttempt| {
-                let last = usize::from(J::ATTEMPTS_MAX);
-                let attempt = Attempt { job_id: id.to_string(), number: tried.current(), last };
+            .build(move |Payload(payload): Payload, attempt: Attempt| {
                 attempt::make::<J>(app.clone(), payload, attempt)
             })
     })
