@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ring::digest;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use store::page::{Page, PageLimit};
 use uuid::Uuid;
 
@@ -23,6 +23,9 @@ use crate::problem::Problem;
 
 /// Largest JSON body. The edge refuses larger ones first; this holds for whoever else gets here.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most characters of what a fault says: the parser quotes what was sent, however long.
+const FAULT_CHARS_MAX: usize = 200;
 
 /// A wire struct that can be checked into the domain's types, all faults at once.
 pub(crate) trait Wire: DeserializeOwned {
@@ -75,6 +78,13 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Broken JSON is 400; JSON of another shape is 422 with its place.
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A derived `Deserialize` also takes an array, field by field in the order of the struct.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| broken(&error))?;
+        let mut faults = Faults::new();
+        faults.push("", "must be a JSON object");
+        return Err(faults.into());
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
@@ -95,8 +105,15 @@ fn misshapen(pointer: &str, error: &serde_json::Error) -> Problem {
     // serde_json appends the place in the text; the pointer says it better.
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     let mut faults = Faults::new();
-    faults.push(pointer, text);
+    faults.push(&shortened(pointer), shortened(text));
     faults.into()
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(FAULT_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The path of a value as a JSON pointer (RFC 6901).
@@ -236,6 +253,22 @@ mod tests {
             problem(r#"{"name": "x", "list": [], "nmae": 1}"#).contains("unknown field `nmae`")
         );
         assert!(problem(r#"{"list": []}"#).contains("missing field `name`"));
+    }
+
+    #[test]
+    fn a_body_is_an_object_and_not_its_fields_in_order() {
+        for other in [r#"["x", []]"#, " [] ", "null", "7", r#""x""#] {
+            assert!(problem(other).contains("must be a JSON object"), "{other}");
+        }
+        assert!(problem("[").contains("MalformedRequest"));
+        assert!(problem(&"[".repeat(100_000)).contains("MalformedRequest"));
+    }
+
+    #[test]
+    fn a_fault_quotes_little_of_what_was_sent() {
+        let name = "é".repeat(100_000);
+        assert!(problem(&format!(r#"{{"{name}": 1}}"#)).len() < 2_000);
+        assert!(problem(&format!(r#"{{"name": "x", "list": "{name}"}}"#)).len() < 2_000);
     }
 
     #[test]

@@ -179,9 +179,21 @@ fn answers(operation: &mut Operation, slugs: &BTreeSet<String>) {
     }
 }
 
-/// The whole document, as it is served.
+/// The whole document that is served, its keys in order: extensions have none of their own, and the file is
+/// compared from one run to the next.
 pub(crate) fn document_text() -> anyhow::Result<String> {
     let (_, mut document) = router::documented().split_for_parts();
     complete(&mut document);
-    document.to_pretty_json().context("the OpenAPI document")
+    let sorted = serde_json::to_value(document).context("the OpenAPI document")?;
+    serde_json::to_string_pretty(&sorted).context("the OpenAPI document")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_the_same_each_time() {
+        assert_eq!(document_text().unwrap(), document_text().unwrap());
+    }
 }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use domain::permission::Permission;
 use serde::Serialize;
 use store::{invoices, subscriptions, tenants};
 use utoipa::ToSchema;
@@ -19,8 +20,8 @@ pub(crate) struct DashboardBody {
     tenant: TenantBody,
     limits: LimitsBody,
     usage: UsageBody,
-    /// Invoices that wait for payment.
-    open_invoices: u64,
+    /// Invoices that wait for payment; `null` for callers who may not see billing.
+    open_invoices: Option<u64>,
 }
 
 /// Show the dashboard
@@ -42,11 +43,16 @@ pub(crate) async fn show(
 
     let tenant = tenants::get(&mut tx).await?;
     let subscription = subscriptions::get(&mut tx).await?;
+    let open_invoices = if auth.permissions().contains(Permission::ViewBilling) {
+        Some(invoices::count_open(&mut tx).await?)
+    } else {
+        None
+    };
 
     Ok(Json(DashboardBody {
         tenant: TenantBody::new(&tenant, &subscription),
         limits: billing::limits(&mut tx).await?.into(),
         usage: usage::current(&mut tx).await?,
-        open_invoices: invoices::count_open(&mut tx).await?,
+        open_invoices,
     }))
 }

@@ -37,8 +37,8 @@ use crate::routes::users::UserBody;
 use crate::sessions::{self, Device, Earned, Tokens};
 
 /// Most characters of the free texts.
-const COMPANY_SIZE_LEN_MAX: usize = 100;
-const USE_CASE_LEN_MAX: usize = 500;
+pub(crate) const COMPANY_SIZE_LEN_MAX: usize = 100;
+pub(crate) const USE_CASE_LEN_MAX: usize = 500;
 
 /// What a customer says of itself when it signs up.
 #[derive(Deserialize, ToSchema)]
@@ -123,11 +123,13 @@ pub(crate) struct SignedUp {
 /// Sign up
 ///
 /// Creates a tenant, its subscription (with a trial where the plan has one) and its owner. The tokens are
-/// good for the new tenant only, and the owner is unverified until the mailed link is opened.
+/// good for the new tenant only, and the owner is unverified until the mailed link is opened. A repetition
+/// under the same `Idempotency-Key` answers without tokens.
 #[utoipa::path(
     post,
     path = "/api/v1/tenants",
     tag = "Tenants",
+    params(("Idempotency-Key" = Option<String>, Header)),
     request_body = SignUp,
     responses((status = 201, body = SignedUp)),
     extensions(("x-problems" = json!(["conflict"]))),

@@ -7,9 +7,9 @@ use domain::event::Action;
 use domain::faults::Faults;
 use domain::name::TenantName;
 use domain::problem::ProblemKind;
+use domain::time_zone::NamedTimeZone;
 use http::StatusCode;
 use http::header::ETAG;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::subscriptions::{self, Subscription, SubscriptionStatus};
@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::authorized::{Authorized, needs};
 use crate::extract::{Body, IfMatch, Wire, etag};
 use crate::problem::Problem;
-use crate::routes::sign_up::free_text;
+use crate::routes::sign_up::{COMPANY_SIZE_LEN_MAX, USE_CASE_LEN_MAX, free_text};
 
 /// A tenant.
 #[derive(Serialize, ToSchema)]
@@ -124,7 +124,7 @@ pub(crate) struct Update {
     name: Option<TenantName>,
     company_size: Option<String>,
     use_case: Option<String>,
-    time_zone: Option<String>,
+    time_zone: Option<NamedTimeZone>,
     require_two_factor: Option<bool>,
 }
 
@@ -134,13 +134,10 @@ impl Wire for UpdateTenant {
     fn parse(self) -> Result<Update, Faults> {
         let mut faults = Faults::new();
         let name = self.name.and_then(|name| faults.check("/name", name.parse()));
-        let company_size = free_text(&mut faults, "/company_size", self.company_size, 100);
-        let use_case = free_text(&mut faults, "/use_case", self.use_case, 500);
-        if let Some(zone) = &self.time_zone
-            && (zone.len() > 64 || TimeZone::get(zone).is_err())
-        {
-            faults.push("/time_zone", "must be an IANA time zone such as `Europe/Berlin`");
-        }
+        let company_size =
+            free_text(&mut faults, "/company_size", self.company_size, COMPANY_SIZE_LEN_MAX);
+        let use_case = free_text(&mut faults, "/use_case", self.use_case, USE_CASE_LEN_MAX);
+        let time_zone = self.time_zone.and_then(|zone| faults.check("/time_zone", zone.parse()));
         let require_two_factor = self.require_two_factor;
         // Nobody could sign in any more, not even to take it back.
         if require_two_factor == Some(true) {
@@ -149,7 +146,6 @@ impl Wire for UpdateTenant {
                 "cannot be `true` until members can enrol a second factor",
             );
         }
-        let time_zone = self.time_zone;
         faults.finish(Some(Update { name, company_size, use_case, time_zone, require_two_factor }))
     }
 }
@@ -161,11 +157,15 @@ impl Update {
             Some(name) => name,
             None => tenant.name.parse().map_err(Problem::internal)?,
         };
+        let time_zone = match self.time_zone {
+            Some(zone) => zone,
+            None => tenant.time_zone.parse().map_err(Problem::internal)?,
+        };
         Ok(TenantSettings {
             name,
             company_size: self.company_size.or_else(|| tenant.company_size.clone()),
             use_case: self.use_case.or_else(|| tenant.use_case.clone()),
-            time_zone: self.time_zone.unwrap_or_else(|| tenant.time_zone.clone()),
+            time_zone,
             require_two_factor: self.require_two_factor.unwrap_or(tenant.require_two_factor),
         })
     }

@@ -10,9 +10,9 @@ use domain::id::SubscriptionChangeId;
 use domain::plan::{BillingCycle, PlanName};
 use domain::problem::ProblemKind;
 use domain::secret::Secret;
+use domain::time_zone::NamedTimeZone;
 use http::StatusCode;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use store::TenantTx;
 use store::catalogue;
@@ -136,7 +136,7 @@ pub(crate) async fn upgrade(
     let zone = time_zone(&mut tx).await?;
     let cycle = wish.cycle.unwrap_or(before.cycle);
     let payable = wish.payment_method.is_some() || before.payment_method_sealed.is_some();
-    let decided = plan_change(&before, &plan, cycle, payable, &zone, now);
+    let decided = plan_change(&before, &plan, cycle, payable, zone.zone(), now);
     let (kind, mut after, effective_at) = accept(decided.map_err(Problem::internal)?, now)?;
 
     if let Some(method) = &wish.payment_method {
@@ -168,9 +168,9 @@ pub(crate) async fn upgrade(
     Ok(response)
 }
 
-async fn time_zone(tx: &mut TenantTx) -> Result<TimeZone, Problem> {
+async fn time_zone(tx: &mut TenantTx) -> Result<NamedTimeZone, Problem> {
     let tenant = tenants::get(tx).await?;
-    TimeZone::get(&tenant.time_zone).map_err(Problem::internal)
+    tenant.time_zone.parse().map_err(Problem::internal)
 }
 
 /// The change with the time from which it holds, or why there is none.
@@ -186,7 +186,7 @@ fn accept(
         }
         PlanChange::Unchanged => Err(Problem::new(
             ProblemKind::Conflict,
-            "The tenant has this plan and billing cycle already.",
+            "The tenant has this plan and billing cycle already, or will from the period's end.",
         )),
         PlanChange::NeedsPaymentMethod => Err(Problem::new(
             ProblemKind::PaymentMethodRequired,

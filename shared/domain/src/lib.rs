@@ -15,3 +15,4 @@ pub mod plan;
 pub mod problem;
 pub mod secret;
 pub mod tenant;
+pub mod time_zone;

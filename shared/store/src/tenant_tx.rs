@@ -44,6 +44,10 @@ impl TenantTx {
     pub(crate) async fn begin(pool: &PgPool, tenant_id: TenantId) -> Result<Self, Error> {
         let statement =
             format!("BEGIN; SELECT set_config('app.tenant_id', '{}', true)", tenant_id.as_uuid());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "BEGIN takes no parameters, and a UUID's text holds hexadecimal digits and hyphens only"
+        )]
         let inner = pool.begin_with(AssertSqlSafe(statement)).await?;
         Ok(Self { tenant_id, inner })
     }

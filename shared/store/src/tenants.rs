@@ -4,6 +4,7 @@ use domain::host::Subdomain;
 use domain::id::TenantId;
 use domain::name::TenantName;
 use domain::tenant::TenantStatus;
+use domain::time_zone::NamedTimeZone;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
@@ -57,8 +58,8 @@ pub struct TenantSettings {
     pub company_size: Option<String>,
     /// What for.
     pub use_case: Option<String>,
-    /// IANA name, known to be one.
-    pub time_zone: String,
+    /// In whose days and months its periods are counted.
+    pub time_zone: NamedTimeZone,
     /// Whether members need a second factor.
     pub require_two_factor: bool,
 }
@@ -131,7 +132,7 @@ pub async fn update(
         settings.name.as_str(),
         settings.company_size,
         settings.use_case,
-        settings.time_zone,
+        settings.time_zone.as_str(),
         settings.require_two_factor,
         now.to_sqlx() as _
     )

@@ -13,7 +13,14 @@ use crate::problem::Problem;
 /// A JSON Web Key Set.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeySet {
-    #[schema(value_type = Vec<Object>)]
+    #[schema(
+        value_type = Vec<Object>,
+        example = json!([{
+            "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
+            "kid": "sigkey_01h455vb4pex5vsknk084sn02q",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        }])
+    )]
     keys: Vec<Value>,
 }
 

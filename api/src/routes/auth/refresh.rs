@@ -29,6 +29,7 @@ const GRACE: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
+    #[schema(example = "rt_aP1P5mEYZhFP12TLiPeXBTXpM3a7j6sC4qkhBvk4iQn")]
     refresh_token: String,
 }
 

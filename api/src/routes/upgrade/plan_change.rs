@@ -18,7 +18,7 @@ pub(crate) enum PlanChange {
     Now(ChangeKind, Subscription),
     /// It changes at the period's end; until then it is this.
     AtPeriodEnd(ChangeKind, Subscription),
-    /// It is so already.
+    /// It is so already, or will be at the period's end.
     Unchanged,
     /// The wished plan costs money and there is no way to pay.
     NeedsPaymentMethod,
@@ -42,7 +42,7 @@ pub(crate) fn plan_change(
     let same = (plan.plan, cycle) == (current.plan, current.cycle);
     let trialing = matches!(current.status, SubscriptionStatus::Trialing { .. });
     // Asking for the plan on trial ends the trial: that is how one converts early.
-    if same && !trialing && current.next.is_none() {
+    if !trialing && current.next.unwrap_or((current.plan, current.cycle)) == (plan.plan, cycle) {
         return Ok(PlanChange::Unchanged);
     }
     if !terms.is_free() && !payable {
@@ -184,5 +184,7 @@ mod tests {
         let before = subscription(Pro, Monthly);
         assert_eq!(change(&before, Pro, Monthly, true), PlanChange::Unchanged);
         assert_eq!(change(&before, Pro, PayAsYouGo, true), PlanChange::NoPrice);
+        let waiting = Subscription { next: Some((Starter, Monthly)), ..before };
+        assert_eq!(change(&waiting, Starter, Monthly, true), PlanChange::Unchanged);
     }
 }
