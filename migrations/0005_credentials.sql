@@ -19,6 +19,8 @@ CREATE TABLE api_keys (
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, created_by) REFERENCES memberships (tenant_id, id)
 );
+-- A key may do no more than its creator, so a member's change concerns the keys they made.
+CREATE INDEX api_keys_by_creator ON api_keys (tenant_id, created_by);
 CALL protect_tenant_table('api_keys');
 
 -- Empty or absent: every address may call.

@@ -29,11 +29,12 @@ use prometheus::IntGauge;
 use crate::access_log::{AccessLog, Line};
 use crate::answer::{self, REQUEST_ID};
 use crate::facts::{self, TrustedProxies};
-use crate::forward::{Forwarder, Passage};
+use crate::forward::Passage;
 use crate::limiter;
 use crate::metrics::Vitals;
 use crate::policy_feed::InForce;
 use crate::problem::Problem;
+use crate::table::Table;
 
 /// How often a request is tried, over all peers.
 pub(crate) const TRIES_MAX: usize = 3;
@@ -48,11 +49,9 @@ const COMMITTED: &str = "x-pytake-committed";
 #[derive(Debug)]
 pub(crate) struct Edge {
     pub(crate) vitals: Vitals,
-    pub(crate) forwarder: Forwarder,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) access_log: Arc<AccessLog>,
     pub(crate) header_bytes_max: usize,
-    pub(crate) policy_stale_after: Duration,
 }
 
 /// What is known of one request so far.
@@ -64,6 +63,8 @@ pub(crate) struct Ctx {
     request_id: RequestId,
     request_id_value: HeaderValue,
     client_address: IpAddr,
+    /// The table that it is served by to its end.
+    table: Option<Arc<Table>>,
     route: Option<Arc<Route>>,
     grant: Option<Grant>,
     verdict: Option<Verdict>,
@@ -99,6 +100,7 @@ impl ProxyHttp for Edge {
             request_id,
             request_id_value: id_value(request_id),
             client_address: policy::cidr::UNKNOWN_ADDRESS,
+            table: None,
             route: None,
             grant: None,
             verdict: None,
@@ -160,12 +162,12 @@ impl ProxyHttp for Edge {
         _session: &mut Session,
         ctx: &mut Box<Ctx>,
     ) -> pingora::Result<Box<HttpPeer>> {
-        let grant = ctx.grant.as_ref().ok_or_else(not_granted)?;
+        let (grant, table) = ctx.granted()?;
         let affinity = grant.tenant.map_or(0, |(id, _)| id.as_uuid().as_u128());
         let (number, mut peer) =
-            self.vitals.upstreams.pick(&grant.route.upstream, affinity, &ctx.tried).ok_or_else(
-                || Error::explain(ErrorType::ConnectError, "no peer is resolved").into_up(),
-            )?;
+            table.upstreams.pick(&grant.route.upstream, affinity, &ctx.tried).ok_or_else(|| {
+                Error::explain(ErrorType::ConnectError, "no peer is resolved").into_up()
+            })?;
         if grant.route.read_timeout.is_some() {
             peer.options.read_timeout = grant.route.read_timeout;
         }
@@ -179,14 +181,15 @@ impl ProxyHttp for Edge {
         request: &mut RequestHeader,
         ctx: &mut Box<Ctx>,
     ) -> pingora::Result<()> {
+        let (grant, table) = ctx.granted()?;
         let passage = Passage {
-            grant: ctx.grant.as_ref().ok_or_else(not_granted)?,
+            grant,
             request_id: ctx.request_id,
             request_id_value: &ctx.request_id_value,
             client_address: ctx.client_address,
             scheme: "http",
         };
-        self.forwarder.prepare(request, &passage, ctx.now)
+        table.forwarder.prepare(request, &passage, ctx.now)
     }
 
     async fn request_body_filter(
@@ -211,8 +214,8 @@ impl ProxyHttp for Edge {
         ctx: &mut Box<Ctx>,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        if let (Some(route), Some(number)) = (&ctx.route, ctx.tried.last()) {
-            self.vitals.upstreams.mark_unfit(&route.upstream, *number);
+        if let (Ok((grant, table)), Some(number)) = (ctx.granted(), ctx.tried.last()) {
+            table.upstreams.mark_unfit(&grant.route.upstream, *number);
         }
         // Nothing was sent, so any request may be tried elsewhere.
         error.set_retry(ctx.tried.len() < TRIES_MAX);
@@ -297,7 +300,7 @@ impl Edge {
         let host = facts::host(request).map_err(malformed)?;
         let path = facts::path(request).map_err(malformed)?;
         let in_force = self.vitals.policy.current();
-        let in_force = in_force.as_deref().filter(|_| !self.stale()).ok_or_else(|| {
+        let in_force = in_force.as_deref().filter(|_| !self.vitals.stale()).ok_or_else(|| {
             Problem::new(
                 ProblemKind::PolicyStale,
                 "The edge cannot reach its database, so it does not decide; try again shortly.",
@@ -318,7 +321,7 @@ impl Edge {
             remembered: remembered.as_deref(),
         };
         let start = Instant::now();
-        let decision = policy::decide(in_force.policy(), &facts, ctx.now);
+        let decision = policy::decide(&in_force.policy, &facts, ctx.now);
         self.vitals.metrics.decision_seconds.observe(start.elapsed().as_secs_f64());
 
         let mut grant = match decision {
@@ -334,11 +337,8 @@ impl Edge {
         }
         facts::check_body_size(request, grant.route.body_bytes_max)?;
         ctx.grant = Some(grant);
+        ctx.table = Some(Arc::clone(&in_force.table));
         Ok(())
-    }
-
-    fn stale(&self) -> bool {
-        self.vitals.policy.status().age().is_none_or(|age| age > self.policy_stale_after)
     }
 
     fn remembered(&self, in_force: &InForce, token: &str) -> Option<Arc<Claims>> {
@@ -391,6 +391,13 @@ impl Edge {
 fn token(authorization: HeaderFact<'_>) -> Option<&str> {
     let HeaderFact::Value(text) = authorization else { return None };
     policy::bearer(text).filter(|credential| !ApiKey::looks_like(credential))
+}
+
+impl Ctx {
+    /// What was granted, and the table that it was granted by.
+    fn granted(&self) -> pingora::Result<(&Grant, &Table)> {
+        self.grant.as_ref().zip(self.table.as_deref()).ok_or_else(not_granted)
+    }
 }
 
 fn not_granted() -> Box<Error> {

@@ -10,7 +10,9 @@ mod listeners;
 mod metrics;
 mod policy_feed;
 mod problem;
+mod reload;
 mod shutdown;
+mod table;
 mod upstreams;
 
 use std::io::Write;
@@ -23,7 +25,8 @@ use anyhow::Context;
 use clap::Parser;
 use credentials::SymmetricKey;
 use credentials::api_key::Pepper;
-use feed::Feed;
+use domain::clock::SystemClock;
+use feed::{Feed, Sources};
 use limits::Limiter;
 use pingora::apps::HttpServerOptions;
 use pingora::proxy::http_proxy_service;
@@ -33,17 +36,17 @@ use pingora::services::background::GenBackgroundService;
 use pingora::services::listening::Service;
 use policy::Site;
 use policy::hosts::PlatformHosts;
-use policy::routes::RouteTable;
 use settings::{KeyFile, Settings};
 
 use crate::access_log::AccessLog;
 use crate::edge::{Edge, TRIES_MAX};
 use crate::facts::TrustedProxies;
-use crate::forward::Forwarder;
 use crate::metrics::{Metrics, Vitals};
 use crate::policy_feed::PolicyFeed;
+use crate::reload::Reload;
 use crate::shutdown::{Exit, Leases, Signals};
-use crate::upstreams::Upstreams;
+use crate::table::{Table, TableSource};
+use crate::upstreams::Checks;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -65,9 +68,8 @@ struct Arguments {
 /// What a start needs, checked.
 struct Prepared {
     settings: Settings,
-    site: Site,
-    context_key: SymmetricKey,
-    upstreams: Upstreams,
+    source: TableSource,
+    table: Table,
     redis: redis::Client,
 }
 
@@ -96,12 +98,14 @@ fn fail(error: &anyhow::Error, status: u8) -> ExitCode {
 
 fn prepare() -> anyhow::Result<Prepared> {
     let settings = Settings::load()?;
-    let file = &settings.edge.routes_file;
-    let text = std::fs::read_to_string(file).with_context(|| {
-        format!("cannot read the route table {}; set edge.routes_file", file.display())
-    })?;
-    let routes = RouteTable::parse(&file.display().to_string(), &text)?;
-    let upstreams = Upstreams::new(&routes, &settings.edge.upstreams)?;
+    let context_key = keys(&settings.secrets.edge_context_key_file)?
+        .pop()
+        .context("the edge context key file holds no key")?;
+    let source = TableSource {
+        routes_file: settings.edge.routes_file.clone(),
+        peers: settings.edge.upstreams.clone(),
+        context_key,
+    };
     let mut peppers = keys(&settings.secrets.api_key_pepper_file)?;
     peppers.reverse();
     let site = Site {
@@ -109,17 +113,15 @@ fn prepare() -> anyhow::Result<Prepared> {
             settings.edge.base_domain.clone(),
             settings.edge.platform_hosts.iter().cloned(),
         ),
-        routes,
+        routes: source.routes()?,
         peppers: peppers.into_iter().map(Pepper::new).collect(),
         token_issuer: settings.api.token_issuer.clone(),
         token_audience: settings.api.token_audience.clone(),
     };
-    let context_key = keys(&settings.secrets.edge_context_key_file)?
-        .pop()
-        .context("the edge context key file holds no key")?;
+    let table = source.table(site, None)?;
     let redis = redis::Client::open(settings.redis.url.expose().as_str())
         .context("settings: redis.url is not a Redis URL")?;
-    Ok(Prepared { settings, site, context_key, upstreams, redis })
+    Ok(Prepared { settings, source, table, redis })
 }
 
 fn keys(file: &KeyFile) -> anyhow::Result<Vec<SymmetricKey>> {
@@ -127,39 +129,49 @@ fn keys(file: &KeyFile) -> anyhow::Result<Vec<SymmetricKey>> {
 }
 
 fn serve(prepared: Prepared) -> anyhow::Result<()> {
-    let Prepared { settings, site, context_key, upstreams, redis } = prepared;
+    let Prepared { settings, source, table, redis } = prepared;
     telemetry::init(&settings.log)?;
     let public = listeners::available(&settings.edge.listen)?;
     let private = listeners::available(&[settings.edge.metrics_listen])?;
 
-    let site = Arc::new(site);
-    let pools = site.routes.upstreams().map(|(name, _)| name);
-    let forwarder = Forwarder::new(&context_key, pools, rand::random());
-    let feed = Feed::new(settings.database.url.clone(), Arc::clone(&site));
+    let metrics = Arc::new(Metrics::new()?);
+    let feed = Feed::new(sources(&settings, &metrics));
     let edge_id = format!("{:016x}", rand::random::<u64>());
     let vitals = Vitals {
-        metrics: Arc::new(Metrics::new()?),
-        policy: Arc::new(PolicyFeed::new(feed)),
+        metrics: Arc::clone(&metrics),
+        policy: Arc::new(PolicyFeed::new(feed, table)),
         limiter: Arc::new(Limiter::new(&settings.redis.key_prefix, edge_id)),
-        upstreams: Arc::new(upstreams),
+        policy_stale_after: settings.edge.policy_stale_after(),
     };
+    let reload = Reload { source, policy: Arc::clone(&vitals.policy), metrics };
     let access_log = AccessLog::start(settings.edge.access_log_per_million)?;
     let edge = Edge {
         vitals: vitals.clone(),
-        forwarder,
         trusted_proxies: TrustedProxies::new(&settings.edge.trusted_proxies),
         access_log: Arc::clone(&access_log),
         header_bytes_max: settings.edge.header_bytes_max,
-        policy_stale_after: settings.edge.policy_stale_after(),
     };
 
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&settings));
     server.bootstrap();
     add_background(&mut server, &vitals, redis, access_log);
+    server.add_service(GenBackgroundService::new("reload".to_owned(), Arc::new(reload)));
     add_listeners(&mut server, edge, &public, vitals, &private);
     tracing::info!(?public, ?private, "edge listening on {public:?}, metrics on {private:?}");
     server.run(RunArgs { shutdown_signal: Box::new(Signals) });
     Ok(())
+}
+
+/// Where the policy comes from.
+fn sources(settings: &Settings, metrics: &Arc<Metrics>) -> Sources {
+    let metrics = Arc::clone(metrics);
+    Sources {
+        url: settings.database.url.clone(),
+        folder: settings.edge.state_dir.clone(),
+        stale_after: settings.edge.policy_stale_after(),
+        clock: Arc::new(SystemClock),
+        observer: Box::new(move |lag| metrics.propagation_seconds.observe(lag.as_secs_f64())),
+    }
 }
 
 fn server_conf(settings: &Settings) -> ServerConf {
@@ -191,7 +203,7 @@ fn add_background(
     server.add_service(GenBackgroundService::new("policy".to_owned(), Arc::clone(&vitals.policy)));
     server.add_service(GenBackgroundService::new(
         "upstreams".to_owned(),
-        Arc::clone(&vitals.upstreams),
+        Arc::new(Checks(Arc::clone(&vitals.policy))),
     ));
     server.add_service(GenBackgroundService::new("leases".to_owned(), Arc::new(leases)));
     server.add_service(GenBackgroundService::new("exit".to_owned(), Arc::new(exit)));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::problem::ProblemKind;
@@ -16,11 +17,13 @@ use prometheus::{
 };
 
 use crate::policy_feed::PolicyFeed;
-use crate::upstreams::Upstreams;
 
 /// Bounds of the histogram of decisions, in seconds.
 const DECISION_BUCKETS: &[f64] =
     &[1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2];
+/// Bounds of the histogram of changes, in seconds.
+const PROPAGATION_BUCKETS: &[f64] =
+    &[0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 10.0, 60.0];
 /// Bounds of the histogram of requests, in seconds.
 const REQUEST_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -31,6 +34,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     denials: IntCounterVec,
+    reloads: IntCounterVec,
+    pub(crate) propagation_seconds: Histogram,
     pub(crate) decision_seconds: Histogram,
     pub(crate) request_seconds: Histogram,
     pub(crate) in_flight: IntGauge,
@@ -43,7 +48,9 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 struct Gauges {
     policy_age: Gauge,
+    database_connected: IntGauge,
     policy_loads: IntCounter,
+    policy_changes: IntCounter,
     policy_load_seconds: Gauge,
     redis_connected: IntGauge,
     leases: IntCounter,
@@ -75,6 +82,15 @@ impl Metrics {
                 ),
                 &["problem"],
             )?,
+            reloads: IntCounterVec::new(
+                Opts::new("pytake_edge_route_reloads_total", "Route tables loaded on SIGHUP."),
+                &["outcome"],
+            )?,
+            propagation_seconds: seconds(
+                "pytake_edge_policy_propagation_seconds",
+                "Time from a change's being written to its being in force here.",
+                PROPAGATION_BUCKETS,
+            )?,
             decision_seconds: seconds(
                 "pytake_edge_decision_seconds",
                 "Time to decide on a request, without its limits.",
@@ -97,9 +113,11 @@ impl Metrics {
             gauges: Gauges::new()?,
             registry,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 7] = [
+        let all: [Box<dyn prometheus::core::Collector>; 9] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.denials.clone()),
+            Box::new(metrics.reloads.clone()),
+            Box::new(metrics.propagation_seconds.clone()),
             Box::new(metrics.decision_seconds.clone()),
             Box::new(metrics.request_seconds.clone()),
             Box::new(metrics.in_flight.clone()),
@@ -129,6 +147,14 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    /// Counts a route table that was to be loaded anew.
+    pub(crate) fn count_reload(&self, loaded: bool) {
+        let outcome = if loaded { "loaded" } else { "refused" };
+        self.reloads.with_label_values(&[outcome]).inc();
+    }
+}
+
 impl Gauges {
     fn new() -> Result<Self, prometheus::Error> {
         Ok(Self {
@@ -136,7 +162,18 @@ impl Gauges {
                 "pytake_edge_policy_age_seconds",
                 "Time since the policy was last known to be current; -1 before the first load.",
             )?,
-            policy_loads: IntCounter::new("pytake_edge_policy_loads_total", "Policies loaded.")?,
+            database_connected: IntGauge::new(
+                "pytake_edge_database_connected",
+                "1 while changes are learned from Postgres.",
+            )?,
+            policy_loads: IntCounter::new(
+                "pytake_edge_policy_loads_total",
+                "Times that the whole policy was read.",
+            )?,
+            policy_changes: IntCounter::new(
+                "pytake_edge_policy_changes_total",
+                "Changed entities that were read one by one.",
+            )?,
             policy_load_seconds: Gauge::new(
                 "pytake_edge_policy_load_seconds",
                 "How long the last load took.",
@@ -166,7 +203,9 @@ impl Gauges {
     fn collectors(&self) -> Vec<Box<dyn prometheus::core::Collector>> {
         vec![
             Box::new(self.policy_age.clone()),
+            Box::new(self.database_connected.clone()),
             Box::new(self.policy_loads.clone()),
+            Box::new(self.policy_changes.clone()),
             Box::new(self.policy_load_seconds.clone()),
             Box::new(self.redis_connected.clone()),
             Box::new(self.leases.clone()),
@@ -185,16 +224,28 @@ pub(crate) struct Vitals {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) policy: Arc<PolicyFeed>,
     pub(crate) limiter: Arc<Limiter>,
-    pub(crate) upstreams: Arc<Upstreams>,
+    /// Age of the policy past which nothing is decided by it.
+    pub(crate) policy_stale_after: Duration,
 }
 
 impl Vitals {
+    /// Whether the policy is too old to decide by.
+    pub(crate) fn stale(&self) -> bool {
+        self.policy.status().age().is_none_or(|age| age > self.policy_stale_after)
+    }
+
     /// Whether the edge can do its work, or why not.
     pub(crate) fn ready(&self) -> Result<(), String> {
         if self.policy.current().is_none() {
             return Err("no policy has been loaded yet; is Postgres up?".to_owned());
         }
-        match self.upstreams.down().first() {
+        if self.stale() {
+            return Err(
+                "the policy is older than edge.policy_stale_after_seconds; is Postgres up?"
+                    .to_owned(),
+            );
+        }
+        match self.policy.table().upstreams.down().first() {
             Some(pool) => Err(format!("no peer of the upstream `{pool}` can be reached")),
             None => Ok(()),
         }
@@ -205,8 +256,10 @@ impl Vitals {
         let int = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let status = self.policy.status();
         gauges.policy_age.set(status.age().map_or(-1.0, |age| age.as_secs_f64()));
+        gauges.database_connected.set(i64::from(status.connected.load(Ordering::Relaxed)));
         copy(&gauges.policy_loads, &status.loads);
-        let load = std::time::Duration::from_micros(status.load_us.load(Ordering::Relaxed));
+        copy(&gauges.policy_changes, &status.changes);
+        let load = Duration::from_micros(status.load_us.load(Ordering::Relaxed));
         gauges.policy_load_seconds.set(load.as_secs_f64());
         let health = self.limiter.health();
         gauges.redis_connected.set(i64::from(health.connected.load(Ordering::Relaxed)));
@@ -215,7 +268,9 @@ impl Vitals {
         copy(&gauges.outages, &health.outages);
         gauges.edges.set(int(health.edges.load(Ordering::Relaxed)));
         gauges.cells.set(int(self.limiter.cells() as u64));
-        for (pool, fit, _) in self.upstreams.counts() {
+        let table = self.policy.table();
+        gauges.peers_fit.reset();
+        for (pool, fit, _) in table.upstreams.counts() {
             gauges.peers_fit.with_label_values(&[pool]).set(int(fit as u64));
         }
         telemetry::render(&self.metrics.registry)

@@ -1,10 +1,11 @@
-//! Keeps the policy in force current, and remembers tokens that were verified under it.
+//! Keeps what is in force current: the policy as the feed has it, under the route table as it was last loaded.
+//! Remembers tokens that were verified under it.
 
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use async_trait::async_trait;
 use credentials::access_token::Claims;
 use feed::{Feed, Loaded, Xid};
@@ -12,6 +13,8 @@ use moka::sync::Cache;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use policy::Policy;
+
+use crate::table::Table;
 
 /// Tokens remembered at most.
 const TOKENS_MAX: u64 = 100_000;
@@ -21,17 +24,19 @@ const TOKEN_IDLE: Duration = Duration::from_secs(600);
 const COMMIT_WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// The policy in force, and what feeds it.
-#[derive(Debug)]
 pub(crate) struct PolicyFeed {
     feed: Feed,
+    table: ArcSwap<Table>,
     in_force: ArcSwapOption<InForce>,
     adopting: Mutex<()>,
     tokens: Cache<String, Remembered>,
 }
 
-/// A policy, and the generation of its signing keys.
+/// A policy, the table that it is under, and the generation of its signing keys.
 #[derive(Debug)]
 pub(crate) struct InForce {
+    pub(crate) policy: Policy,
+    pub(crate) table: Arc<Table>,
     loaded: Arc<Loaded>,
     keys_generation: u64,
 }
@@ -42,21 +47,28 @@ struct Remembered {
     claims: Arc<Claims>,
 }
 
-impl InForce {
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.loaded.policy
-    }
-}
-
 impl PolicyFeed {
-    pub(crate) fn new(feed: Feed) -> Self {
+    pub(crate) fn new(feed: Feed, table: Table) -> Self {
         let tokens = Cache::builder().max_capacity(TOKENS_MAX).time_to_idle(TOKEN_IDLE).build();
-        Self { feed, in_force: ArcSwapOption::empty(), adopting: Mutex::new(()), tokens }
+        let table = ArcSwap::from_pointee(table);
+        let (in_force, adopting) = (ArcSwapOption::empty(), Mutex::new(()));
+        Self { feed, table, in_force, adopting, tokens }
     }
 
-    /// The policy in force; `None` before the first is loaded.
+    /// What is in force; `None` before there is a policy.
     pub(crate) fn current(&self) -> Guard<Option<Arc<InForce>>> {
         self.in_force.load()
+    }
+
+    /// The table, whether or not there is a policy.
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// Requests from now on go by `table`.
+    pub(crate) fn put_table(&self, table: Table) {
+        self.table.store(Arc::new(table));
+        self.adopt();
     }
 
     /// How the feed is doing.
@@ -85,21 +97,28 @@ impl PolicyFeed {
         shown
     }
 
-    /// Puts the latest policy in force.
+    /// Puts the latest policy and table in force.
     fn adopt(&self) {
-        // One at a time, so that an older policy never replaces a newer one.
+        // One at a time, so that older ones never replace newer ones.
         let _adopting = self.adopting.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(loaded) = self.feed.subscribe().borrow().clone() else { return };
+        let table = self.table.load_full();
         let previous = self.in_force.load();
         let keys_generation = match &*previous {
-            Some(previous) if Arc::ptr_eq(&previous.loaded, &loaded) => return,
-            Some(previous) if previous.policy().signing_keys() == loaded.policy.signing_keys() => {
+            Some(previous)
+                if Arc::ptr_eq(&previous.loaded, &loaded)
+                    && Arc::ptr_eq(&previous.table, &table) =>
+            {
+                return;
+            }
+            Some(previous) if previous.policy.signing_keys() == loaded.policy.signing_keys() => {
                 previous.keys_generation
             }
             Some(previous) => previous.keys_generation + 1,
             None => 0,
         };
-        self.in_force.store(Some(Arc::new(InForce { loaded, keys_generation })));
+        let policy = loaded.policy.at(Arc::clone(&table.site));
+        self.in_force.store(Some(Arc::new(InForce { policy, table, loaded, keys_generation })));
     }
 
     async fn adopt_each(&self) {
@@ -113,12 +132,19 @@ impl PolicyFeed {
     }
 }
 
+impl std::fmt::Debug for PolicyFeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PolicyFeed").field("status", self.feed.status()).finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl BackgroundService for PolicyFeed {
     /// Runs until the process ends: requests that finish while it stops still need the policy.
     async fn start(&self, _shutdown: ShutdownWatch) {
+        let site = Arc::clone(&self.table.load().site);
         tokio::select! {
-            () = self.feed.run() => {}
+            () = self.feed.run(site) => {}
             () = self.adopt_each() => {}
         }
     }

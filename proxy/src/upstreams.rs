@@ -12,12 +12,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
+use futures::future::join_all;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use pingora::upstreams::peer::HttpPeer;
 use policy::routes::{RouteTable, Upstream};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{interval, timeout};
+
+use crate::policy_feed::PolicyFeed;
 
 /// How often peers are looked at.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -30,7 +33,7 @@ pub(crate) struct Upstreams(BTreeMap<Arc<str>, Pool>);
 /// Peers that answer alike.
 #[derive(Debug)]
 struct Pool {
-    peers: Vec<Peer>,
+    peers: Vec<Arc<Peer>>,
     times: Upstream,
 }
 
@@ -41,13 +44,17 @@ struct Peer {
     /// Where the name leads at present.
     resolved: ArcSwapOption<SocketAddr>,
     fit: AtomicBool,
+    /// Whether it was looked at yet.
+    checked: AtomicBool,
 }
 
 impl Upstreams {
-    /// The pools of `routes`, with the peers of `overrides` instead of the table's where there are some.
+    /// The pools of `routes`, with the peers of `overrides` instead of the table's where there are some. A
+    /// peer that is in the same pool of `before` stays what it was.
     pub(crate) fn new(
         routes: &RouteTable,
         overrides: &BTreeMap<String, Vec<String>>,
+        before: Option<&Self>,
     ) -> anyhow::Result<Self> {
         if let Some(name) =
             overrides.keys().find(|name| !routes.upstreams().any(|(known, _)| **known == ***name))
@@ -56,7 +63,10 @@ impl Upstreams {
         }
         let pools = routes.upstreams().map(|(name, upstream)| {
             let peers = overrides.get(&**name).unwrap_or(&upstream.peers);
-            let peers = peers.iter().map(|peer| Peer::new(peer)).collect();
+            let known = before.and_then(|before| before.0.get(name)).map(|pool| &pool.peers);
+            let known = |name: &str| known?.iter().find(|peer| peer.name == name).cloned();
+            let peer = |name: &String| known(name).unwrap_or_else(|| Arc::new(Peer::new(name)));
+            let peers = peers.iter().map(peer).collect();
             (Arc::clone(name), Pool { peers, times: upstream.clone() })
         });
         Ok(Self(pools.collect()))
@@ -96,6 +106,19 @@ impl Upstreams {
         }
     }
 
+    /// Looks at all peers.
+    async fn check(&self) {
+        let peers = self.0.values().flat_map(|pool| &pool.peers);
+        join_all(peers.map(|peer| peer.check())).await;
+    }
+
+    /// Looks at peers that nobody has looked at yet.
+    pub(crate) async fn check_new(&self) {
+        let peers = self.0.values().flat_map(|pool| &pool.peers);
+        let new = peers.filter(|peer| !peer.checked.load(Ordering::Relaxed));
+        join_all(new.map(|peer| peer.check())).await;
+    }
+
     /// Pools without a fit peer.
     pub(crate) fn down(&self) -> Vec<&str> {
         let fit = |pool: &Pool| pool.peers.iter().any(|peer| peer.fit.load(Ordering::Relaxed));
@@ -132,6 +155,7 @@ impl Peer {
             name: name.to_owned(),
             resolved: ArcSwapOption::new(address),
             fit: AtomicBool::new(false),
+            checked: AtomicBool::new(false),
         }
     }
 
@@ -153,11 +177,15 @@ impl Peer {
         };
         let reached = timeout(CHECK_TIMEOUT, attempt).await.ok().flatten().is_some();
         self.set_fit(reached);
+        self.checked.store(true, Ordering::Relaxed);
     }
 }
 
+/// Looks at the peers of the table in force, again and again.
+pub(crate) struct Checks(pub(crate) Arc<PolicyFeed>);
+
 #[async_trait]
-impl BackgroundService for Upstreams {
+impl BackgroundService for Checks {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut tick = interval(CHECK_INTERVAL);
         loop {
@@ -165,11 +193,7 @@ impl BackgroundService for Upstreams {
                 _ = tick.tick() => {}
                 _ = shutdown.changed() => return,
             }
-            for pool in self.0.values() {
-                for peer in &pool.peers {
-                    peer.check().await;
-                }
-            }
+            self.0.table().upstreams.check().await;
         }
     }
 }
@@ -180,7 +204,7 @@ mod tests {
 
     fn upstreams(peers: &str) -> Upstreams {
         let text = format!("routes = []\nupstreams.api = {{ peers = {peers} }}");
-        Upstreams::new(&RouteTable::parse("t", &text).unwrap(), &BTreeMap::new()).unwrap()
+        Upstreams::new(&RouteTable::parse("t", &text).unwrap(), &BTreeMap::new(), None).unwrap()
     }
 
     #[test]
@@ -202,9 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn a_new_table_keeps_what_is_known_of_its_peers() {
+        let before = upstreams(r#"["127.0.0.1:1", "127.0.0.1:2"]"#);
+        before.0["api"].peers[1].set_fit(true);
+        let text = r#"routes = []
+            upstreams.api = { peers = ["127.0.0.1:2", "127.0.0.1:3"] }"#;
+        let routes = RouteTable::parse("t", text).unwrap();
+        let after = Upstreams::new(&routes, &BTreeMap::new(), Some(&before)).unwrap();
+        let fit: Vec<_> =
+            after.0["api"].peers.iter().map(|peer| peer.fit.load(Ordering::Relaxed)).collect();
+        assert_eq!(fit, [true, false]);
+    }
+
+    #[test]
     fn an_override_must_name_a_pool() {
         let table = RouteTable::parse("t", "routes = []\nupstreams.api = { peers = [\"a:1\"] }");
         let overrides = BTreeMap::from([("web".to_owned(), vec!["b:1".to_owned()])]);
-        assert!(Upstreams::new(&table.unwrap(), &overrides).is_err());
+        assert!(Upstreams::new(&table.unwrap(), &overrides, None).is_err());
     }
 }

@@ -51,6 +51,15 @@ impl Place {
         self.0.join("log").join(format!("{name}.log"))
     }
 
+    /// Where the edge of this name keeps its policy.
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
+        self.states().join(name)
+    }
+
+    fn states(&self) -> PathBuf {
+        self.0.join("state")
+    }
+
     /// Holds the id of the process that keeps everything running.
     pub(crate) fn pid(&self) -> PathBuf {
         self.0.join("up.pid")
@@ -88,8 +97,9 @@ impl Place {
     /// Forgets all data; key files and logs go too. The wheels stay: they are no data.
     pub(crate) fn forget(&self) -> Result<()> {
         let servers = self.servers()?;
-        let rest = [self.secrets(), self.mail(), self.0.join("log"), self.0.join("servers")];
-        for folder in rest.iter().chain([&servers]) {
+        let rest = [self.secrets(), self.mail(), self.states()];
+        let more = [self.0.join("log"), self.0.join("servers")];
+        for folder in rest.iter().chain(&more).chain([&servers]) {
             match std::fs::remove_dir_all(folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error)

@@ -10,7 +10,7 @@ use domain::secret::Secret;
 use subtle::ConstantTimeEq;
 
 use crate::SymmetricKey;
-use crate::base62::{WIDTH_32, WIDTH_256, encode, is_base62};
+use crate::base62::{WIDTH_32, WIDTH_256, encode, encode_32, is_base62};
 
 /// What every key starts with.
 pub const PREFIX: &str = "pk_";
@@ -33,7 +33,7 @@ pub enum ApiKeyError {
 }
 
 /// The keyed hash under which a key is stored and looked up. Compared in constant time.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct ApiKeyHash([u8; 32]);
 
 /// The key of [`ApiKeyHash`]; kept outside the database, so that a stolen dump matches no key.
@@ -110,8 +110,8 @@ fn check(text: &str) -> Result<(), ApiKeyError> {
         return Err(ApiKeyError::Malformed);
     }
     let (covered, checksum) = text.split_at(LEN - WIDTH_32);
-    let expected = encode(&crc32fast::hash(covered.as_bytes()).to_be_bytes(), WIDTH_32);
-    if checksum == expected { Ok(()) } else { Err(ApiKeyError::Checksum) }
+    let expected = encode_32(crc32fast::hash(covered.as_bytes()));
+    if checksum.as_bytes() == expected { Ok(()) } else { Err(ApiKeyError::Checksum) }
 }
 
 fn keyed(text: &str, pepper: &Pepper) -> ApiKeyHash {

@@ -171,7 +171,10 @@ impl fmt::Display for Subdomain {
 
 /// The host of a request in its one canonical form: lower-case ASCII (IDNA), no port, no trailing dot,
 /// IPv6 literals in brackets.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(try_from = "String", into = "String")]
 pub struct HostName(String);
 
 /// Not a host.
@@ -253,6 +256,20 @@ fn check_port(suffix: &str) -> Result<(), HostError> {
             port.parse::<u16>().map(|_| ()).map_err(|_| HostError)
         }
         _ => Err(HostError),
+    }
+}
+
+impl TryFrom<String> for HostName {
+    type Error = HostError;
+
+    fn try_from(text: String) -> Result<Self, HostError> {
+        text.parse()
+    }
+}
+
+impl From<HostName> for String {
+    fn from(host: HostName) -> Self {
+        host.0
     }
 }
 

@@ -1,7 +1,7 @@
 //! Typed, sortable ids: `tenant_01h455vb4pex5vsknk084sn02q` outside, a UUIDv7 inside.
 //!
 //! The text form is TypeID 0.3 (<https://github.com/jetify-com/typeid>): a fixed prefix, an underscore,
-//! and the 128 bits as 26 characters of Crockford base32, lower case.
+//! and the 128 bits as 26 characters of Crockford base32, lower case. Binary formats carry the UUID alone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -102,12 +102,19 @@ macro_rules! ids {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.serialize(serializer)
+                }
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if !deserializer.is_human_readable() {
+                    return Uuid::deserialize(deserializer).map(Self);
+                }
                 let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }

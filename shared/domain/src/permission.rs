@@ -158,7 +158,7 @@ impl TryFrom<String> for Permission {
     }
 }
 
-/// A set of permissions in one word. On the wire a list of names.
+/// A set of permissions in one word. On the wire a list of names, in binary formats the word.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct PermissionSet(u64);
 
@@ -235,12 +235,19 @@ impl fmt::Debug for PermissionSet {
 
 impl Serialize for PermissionSet {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter())
+        if serializer.is_human_readable() {
+            serializer.collect_seq(self.iter())
+        } else {
+            self.bits().serialize(serializer)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for PermissionSet {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return u64::deserialize(deserializer).map(Self::from_bits);
+        }
         Ok(Vec::<Permission>::deserialize(deserializer)?.into_iter().collect())
     }
 }

@@ -2,15 +2,22 @@
 //! IPv4-mapped IPv6 addresses and networks count as IPv4, so a dual-stack listener changes nothing.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
+use serde::{Deserialize, Serialize};
 
 /// Bits of `::ffff:0:0/96` in front of a mapped IPv4 address (RFC 4291, 2.5.5.2).
 const MAPPED_PREFIX_LEN: u8 = 96;
 
-/// The addresses that may call. Empty: every address may.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AddressList {
+/// The addresses that may call. Empty: every address may. Copies share the list; an empty one is one word.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Ranges", into = "Ranges")]
+pub struct AddressList(Option<Arc<Ranges>>);
+
+/// Ranges of addresses, in order and apart from each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Ranges {
     v4: Box<[(u32, u32)]>,
     v6: Box<[(u128, u128)]>,
 }
@@ -26,13 +33,13 @@ impl AddressList {
                 IpNet::V6(net) => v6.push((net.network().to_bits(), net.broadcast().to_bits())),
             }
         }
-        Self { v4: merged(v4), v6: merged(v6) }
+        Ranges { v4: v4.into(), v6: v6.into() }.into()
     }
 
     /// Whether no network is listed, so that every address may call.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.v4.is_empty() && self.v6.is_empty()
+        self.0.is_none()
     }
 
     /// Whether `address` may call.
@@ -44,10 +51,25 @@ impl AddressList {
     /// Whether `address` is in one of the networks.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
+        let Some(ranges) = &self.0 else { return false };
         match address.to_canonical() {
-            IpAddr::V4(address) => within(&self.v4, address.to_bits()),
-            IpAddr::V6(address) => within(&self.v6, address.to_bits()),
+            IpAddr::V4(address) => within(&ranges.v4, address.to_bits()),
+            IpAddr::V6(address) => within(&ranges.v6, address.to_bits()),
         }
+    }
+}
+
+impl From<Ranges> for AddressList {
+    fn from(ranges: Ranges) -> Self {
+        let (v4, v6) = (merged(ranges.v4.into_vec()), merged(ranges.v6.into_vec()));
+        let empty = v4.is_empty() && v6.is_empty();
+        Self((!empty).then(|| Arc::new(Ranges { v4, v6 })))
+    }
+}
+
+impl From<AddressList> for Ranges {
+    fn from(list: AddressList) -> Self {
+        list.0.map(Arc::unwrap_or_clone).unwrap_or_default()
     }
 }
 

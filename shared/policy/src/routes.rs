@@ -132,6 +132,7 @@ pub struct RouteTable {
     whole: matchit::Router<PathRoutes>,
     /// Templates that end in `{*rest}`.
     open: matchit::Router<PathRoutes>,
+    len: usize,
     upstreams: BTreeMap<Arc<str>, Upstream>,
 }
 
@@ -179,6 +180,18 @@ impl RouteTable {
                 Method::ALL.into_iter().filter(|m| routes[*m as usize].is_some()).collect(),
             ),
         }
+    }
+
+    /// How many routes there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is served.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// The pools, by name.

@@ -1,7 +1,6 @@
 //! The policy: everything the edge knows about tenants, members and keys, as of one moment of the database.
-//! Immutable; a change is a new policy.
+//! A copy costs next to nothing and a change to it little, so that whoever decides holds one that stands still.
 
-use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -13,13 +12,16 @@ use domain::permission::{PermissionSet, Role};
 use domain::plan::PlanName;
 use domain::tenant::TenantStatus;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use crate::change::Change;
 use crate::cidr::AddressList;
 use crate::hosts::{HostKind, PlatformHosts};
 use crate::routes::RouteTable;
+use crate::trie::Trie;
 
 /// What does not come from the database: settings, keys and the route table.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Site {
     /// The platform's own names.
     pub hosts: PlatformHosts,
@@ -34,8 +36,10 @@ pub struct Site {
 }
 
 /// A tenant, as far as the edge needs it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
+    /// The label at which it is reached under the base domain.
+    pub subdomain: Box<str>,
     /// Where it is in its life.
     pub status: TenantStatus,
     /// Its plan.
@@ -49,7 +53,7 @@ pub struct Tenant {
 }
 
 /// An active member of a tenant.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The membership.
     pub id: MembershipId,
@@ -60,7 +64,7 @@ pub struct Member {
 }
 
 /// An API key, revoked ones included.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
     /// The key's record.
     pub id: ApiKeyId,
@@ -78,18 +82,18 @@ pub struct ApiKey {
     pub revoked: bool,
 }
 
-/// Everything that the edge knows. See [`PolicyBuilder`].
-#[derive(Debug)]
+/// Everything that the edge knows.
+#[derive(Debug, Clone)]
 pub struct Policy {
     pub(crate) site: Arc<Site>,
-    tenants: HashMap<TenantId, Tenant>,
-    subdomains: HashMap<Box<str>, TenantId>,
-    domains: HashMap<HostName, TenantId>,
-    members: HashMap<(TenantId, UserId), Member>,
-    api_keys: HashMap<ApiKeyHash, ApiKey>,
-    revoked_sessions: HashSet<SessionId>,
-    pub(crate) tokens: TokenVerifier,
-    signing_keys: Vec<PublicJwk>,
+    tenants: Trie<TenantId, Tenant>,
+    subdomains: Trie<Box<str>, TenantId>,
+    domains: Trie<HostName, TenantId>,
+    members: Trie<(TenantId, UserId), Member>,
+    api_keys: Trie<ApiKeyHash, ApiKey>,
+    revoked_sessions: Trie<SessionId, Timestamp>,
+    pub(crate) tokens: Arc<TokenVerifier>,
+    signing_keys: Arc<[PublicJwk]>,
 }
 
 /// The tenant that a host names.
@@ -104,21 +108,72 @@ pub enum HostTenant {
 }
 
 impl Policy {
-    /// Starts a policy for `site`.
+    /// The policy of `site` that knows nobody.
     #[must_use]
-    pub fn builder(site: Arc<Site>) -> PolicyBuilder {
+    pub fn new(site: Arc<Site>) -> Self {
         let tokens = TokenVerifier::new(&site.token_issuer, &site.token_audience, []);
-        PolicyBuilder(Self {
+        Self {
             site,
-            tenants: HashMap::new(),
-            subdomains: HashMap::new(),
-            domains: HashMap::new(),
-            members: HashMap::new(),
-            api_keys: HashMap::new(),
-            revoked_sessions: HashSet::new(),
-            tokens,
-            signing_keys: Vec::new(),
-        })
+            tenants: Trie::default(),
+            subdomains: Trie::default(),
+            domains: Trie::default(),
+            members: Trie::default(),
+            api_keys: Trie::default(),
+            revoked_sessions: Trie::default(),
+            tokens: Arc::new(tokens),
+            signing_keys: Arc::default(),
+        }
+    }
+
+    /// The same knowledge under other settings; a route table that was loaded anew, say.
+    #[must_use]
+    pub fn at(&self, site: Arc<Site>) -> Self {
+        let mut policy = self.clone();
+        if !Arc::ptr_eq(&self.site, &site) {
+            policy.site = site;
+            policy.set_signing_keys(self.signing_keys.to_vec());
+        }
+        policy
+    }
+
+    /// Takes notice of `change`.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Tenant(id, tenant) => self.set_tenant(id, tenant),
+            Change::Domain(host, tenant) => set(&mut self.domains, host, tenant),
+            Change::Member(tenant, user, member) => set(&mut self.members, (tenant, user), member),
+            Change::ApiKey(hash, api_key) => set(&mut self.api_keys, hash, api_key),
+            Change::RevokedSession(id, since) => set(&mut self.revoked_sessions, id, since),
+            Change::SigningKeys(keys) => self.set_signing_keys(keys),
+        }
+    }
+
+    /// Forgets sessions revoked before `time`, none of whose access tokens can still be in force.
+    pub fn forget_sessions(&mut self, time: Timestamp) {
+        let past = self.revoked_sessions.iter().filter(|(_, since)| **since < time);
+        for id in past.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.revoked_sessions.remove(&id);
+        }
+    }
+
+    /// Everything that is known, as the changes that make an empty policy into this one.
+    pub fn changes(&self) -> impl Iterator<Item = Change> {
+        let keys = Change::SigningKeys(self.signing_keys.to_vec());
+        let tenants = self.tenants.iter().map(|(id, t)| Change::Tenant(*id, Some(t.clone())));
+        let domains = self.domains.iter().map(|(host, id)| Change::Domain(host.clone(), Some(*id)));
+        let members = self.members.iter();
+        let members = members.map(|((t, user), member)| Change::Member(*t, *user, Some(*member)));
+        let api_keys = self.api_keys.iter();
+        let api_keys = api_keys.map(|(hash, key)| Change::ApiKey(*hash, Some(key.clone())));
+        let sessions = self.revoked_sessions.iter();
+        let sessions = sessions.map(|(id, since)| Change::RevokedSession(*id, Some(*since)));
+        [keys]
+            .into_iter()
+            .chain(tenants)
+            .chain(domains)
+            .chain(members)
+            .chain(api_keys)
+            .chain(sessions)
     }
 
     /// What does not come from the database.
@@ -135,8 +190,20 @@ impl Policy {
 
     /// How many tenants, active members and API keys are known.
     #[must_use]
-    pub fn sizes(&self) -> (usize, usize, usize) {
+    pub const fn sizes(&self) -> (usize, usize, usize) {
         (self.tenants.len(), self.members.len(), self.api_keys.len())
+    }
+
+    /// Whether both know the same, under whatever settings.
+    #[must_use]
+    pub fn knows_as_much_as(&self, other: &Self) -> bool {
+        self.tenants == other.tenants
+            && self.subdomains == other.subdomains
+            && self.domains == other.domains
+            && self.members == other.members
+            && self.api_keys == other.api_keys
+            && self.revoked_sessions == other.revoked_sessions
+            && self.signing_keys == other.signing_keys
     }
 
     pub(crate) fn host_tenant(&self, host: &HostName) -> HostTenant {
@@ -161,57 +228,37 @@ impl Policy {
     }
 
     pub(crate) fn session_revoked(&self, id: SessionId) -> bool {
-        self.revoked_sessions.contains(&id)
+        self.revoked_sessions.get(&id).is_some()
+    }
+
+    fn set_tenant(&mut self, id: TenantId, tenant: Option<Tenant>) {
+        let before = self.tenants.get(&id).map(|tenant| tenant.subdomain.clone());
+        // A label that was given up may be another's by now.
+        if let Some(label) = before
+            && self.subdomains.get(&*label) == Some(&id)
+        {
+            self.subdomains.remove(&*label);
+        }
+        if let Some(tenant) = &tenant {
+            self.subdomains.insert(tenant.subdomain.clone(), id);
+        }
+        set(&mut self.tenants, id, tenant);
+    }
+
+    fn set_signing_keys(&mut self, mut keys: Vec<PublicJwk>) {
+        keys.sort_by(|a, b| a.kid.cmp(&b.kid));
+        let (issuer, audience) = (&self.site.token_issuer, &self.site.token_audience);
+        self.tokens = Arc::new(TokenVerifier::new(issuer, audience, keys.iter().cloned()));
+        self.signing_keys = keys.into();
     }
 }
 
-/// Collects what the feed read into a [`Policy`].
-#[derive(Debug)]
-pub struct PolicyBuilder(Policy);
-
-impl PolicyBuilder {
-    /// Adds a tenant, reached at `subdomain`.
-    pub fn tenant(&mut self, id: TenantId, subdomain: &str, tenant: Tenant) {
-        self.0.subdomains.insert(subdomain.into(), id);
-        self.0.tenants.insert(id, tenant);
-    }
-
-    /// Adds a tenant's own, verified domain. A platform host keeps meaning the platform.
-    pub fn domain(&mut self, host: HostName, tenant_id: TenantId) {
-        self.0.domains.insert(host, tenant_id);
-    }
-
-    /// Adds an active member.
-    pub fn member(&mut self, tenant_id: TenantId, user_id: UserId, member: Member) {
-        self.0.members.insert((tenant_id, user_id), member);
-    }
-
-    /// Adds an API key under the hash it is looked up by.
-    pub fn api_key(&mut self, hash: ApiKeyHash, api_key: ApiKey) {
-        self.0.api_keys.insert(hash, api_key);
-    }
-
-    /// Adds a session whose access tokens are no longer good.
-    pub fn revoked_session(&mut self, id: SessionId) {
-        self.0.revoked_sessions.insert(id);
-    }
-
-    /// Adds a published signing key.
-    pub fn signing_key(&mut self, jwk: PublicJwk) {
-        self.0.signing_keys.push(jwk);
-    }
-
-    /// The policy.
-    #[must_use]
-    pub fn build(self) -> Policy {
-        let mut policy = self.0;
-        policy.signing_keys.sort_by(|a, b| a.kid.cmp(&b.kid));
-        let site = &policy.site;
-        policy.tokens = TokenVerifier::new(
-            &site.token_issuer,
-            &site.token_audience,
-            policy.signing_keys.iter().cloned(),
-        );
-        policy
+fn set<K: std::hash::Hash + Eq + Clone, V: Clone>(map: &mut Trie<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
     }
 }
+
+#[cfg(test)]
+mod tests;

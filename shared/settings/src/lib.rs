@@ -138,6 +138,8 @@ pub struct Edge {
     pub trusted_proxies: Vec<IpNet>,
     /// The route table.
     pub routes_file: PathBuf,
+    /// Where the policy is kept over a restart; each edge's own.
+    pub state_dir: PathBuf,
     /// Worker threads, 0 for one a core.
     pub threads: usize,
     /// How long running requests may go on at a stop.

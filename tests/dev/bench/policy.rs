@@ -148,6 +148,13 @@ async fn start_edge(
         ("PYTAKE_EDGE__LISTEN", format!("[\"{}\"]", port.address())),
         ("PYTAKE_EDGE__METRICS_LISTEN", metrics.address().to_string()),
         ("PYTAKE_EDGE__THREADS", THREADS.to_string()),
+        (
+            "PYTAKE_EDGE__STATE_DIR",
+            home.path()
+                .join(format!("state-{access_log_per_million}"))
+                .to_string_lossy()
+                .into_owned(),
+        ),
         ("PYTAKE_EDGE__ROUTES_FILE", routes.to_string_lossy().into_owned()),
         ("PYTAKE_EDGE__ACCESS_LOG_PER_MILLION", access_log_per_million.to_string()),
     ];

@@ -144,6 +144,8 @@ impl Launcher<'_> {
             ports.extend([listen, other]);
         }
         let name = numbered("edge", number);
+        let state = self.place.state(&name).to_string_lossy().into_owned();
+        own.push(("PYTAKE_EDGE__STATE_DIR", state));
         let mut program = self.run("pytake-proxy", &name, database_url, own, ports)?;
         program.metrics_url = format!("http://{metrics}");
         Ok((program, url))

@@ -29,6 +29,10 @@ impl App {
         let own = [
             ("PYTAKE_DATABASE__URL", database_url),
             ("PYTAKE_EDGE__METRICS_LISTEN", metrics.address().to_string()),
+            (
+                "PYTAKE_EDGE__STATE_DIR",
+                self.home.path().join("edge").to_string_lossy().into_owned(),
+            ),
             ("PYTAKE_API__METRICS_LISTEN", metrics.address().to_string()),
             ("PYTAKE_WORKERS__METRICS_LISTEN", metrics.address().to_string()),
         ];

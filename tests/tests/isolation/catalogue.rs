@@ -3,13 +3,14 @@
 use harness::{Servers, TestDatabase};
 
 /// Tables without row-level security, each for a reason that its migration states.
-const CONTROL_TABLES: [&str; 10] = [
+const CONTROL_TABLES: [&str; 11] = [
     "idempotency_keys",
     "login_attempts",
     "plan_prices",
     "plan_versions",
     "platform_data_keys",
     "policy_changes",
+    "policy_feed",
     "refresh_tokens",
     "sessions",
     "signing_keys",
@@ -206,6 +207,24 @@ async fn a_view_reads_as_its_caller_or_belongs_to_a_crossing_role() {
     none(&found.await);
 }
 
+/// No code path can forget to tell the edges: whatever a view of theirs reads has the feed's trigger.
+#[tokio::test]
+async fn every_table_that_the_edge_reads_records_its_changes() {
+    let found = find(
+        "SELECT DISTINCT pg_class.relname::text
+         FROM pg_rewrite
+         JOIN pg_class AS views ON views.oid = ev_class
+         JOIN pg_depend ON pg_depend.objid = pg_rewrite.oid AND refclassid = 'pg_class'::regclass
+         JOIN pg_class ON pg_class.oid = refobjid AND pg_class.relkind IN ('r', 'p')
+         WHERE views.relnamespace = 'edge'::regnamespace
+             AND pg_class.relnamespace = 'public'::regnamespace
+             AND pg_class.relname NOT IN ('policy_changes', 'policy_feed')
+             AND (SELECT count(*) FROM pg_trigger
+                 WHERE tgrelid = pg_class.oid AND tgname IN ('policy_feed', 'policy_feed_emptied')) <> 2",
+    );
+    none(&found.await);
+}
+
 #[tokio::test]
 async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_path() {
     let found = find(
@@ -219,6 +238,7 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
     expect_test::expect![[r#"
         [
             "enqueue of pytake_owner search_path=pg_catalog, public",
+            "forget_policy_changes of pytake_owner search_path=pg_catalog, public",
             "record_policy_change of pytake_owner search_path=pg_catalog, public",
             "tenant_of_invitation of pytake_directory search_path=pg_catalog, public",
             "tenants_of_user of pytake_directory search_path=pg_catalog, public",

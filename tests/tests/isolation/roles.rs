@@ -101,7 +101,7 @@ async fn the_control_tables_are_open_to_these_roles_only() {
              WHERE table_schema = 'public' AND grantee LIKE 'pytake\\_%' AND grantee <> 'pytake_owner'
                  AND table_name IN (
                      'idempotency_keys', 'login_attempts', 'plan_prices', 'plan_versions',
-                     'platform_data_keys', 'policy_changes', 'refresh_tokens', 'sessions',
+                     'platform_data_keys', 'policy_changes', 'policy_feed', 'refresh_tokens', 'sessions',
                      'signing_keys', 'users')
              GROUP BY table_name, grantee
          ) AS grants
@@ -116,6 +116,8 @@ async fn the_control_tables_are_open_to_these_roles_only() {
             "plan_prices: pytake_api SELECT, pytake_worker SELECT",
             "plan_versions: pytake_api SELECT, pytake_edge_views SELECT, pytake_worker SELECT",
             "platform_data_keys: pytake_api SELECT, pytake_worker SELECT",
+            "policy_changes: pytake_edge_views SELECT",
+            "policy_feed: pytake_edge_views SELECT",
             "refresh_tokens: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "sessions: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "signing_keys: pytake_api SELECT",

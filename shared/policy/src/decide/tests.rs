@@ -12,6 +12,7 @@ use ring::rand::SystemRandom;
 use uuid::Uuid;
 
 use super::*;
+use crate::change::Change;
 use crate::hosts::PlatformHosts;
 use crate::routes::RouteTable;
 use crate::snapshot::Site;
@@ -56,8 +57,9 @@ fn pepper() -> Pepper {
     Pepper::new(SymmetricKey::new(Secret::new([1; 32])))
 }
 
-fn tenant(status: TenantStatus) -> Tenant {
+fn tenant(subdomain: &str, status: TenantStatus) -> Tenant {
     Tenant {
+        subdomain: subdomain.into(),
         status,
         plan: PlanName::Free,
         calls_per_minute: NonZeroU32::new(10).unwrap(),
@@ -98,21 +100,22 @@ fn world() -> World {
         token_issuer: "pytake".into(),
         token_audience: "pytake-api".into(),
     };
-    let mut builder = Policy::builder(Arc::new(site));
-    builder.signing_key(jwk);
-    builder.tenant(tenant_id(ACME), "acme", tenant(TenantStatus::Active));
-    builder.tenant(tenant_id(OTHER), "other", tenant(TenantStatus::Active));
-    builder.tenant(tenant_id(SUSPENDED), "stopped", tenant(TenantStatus::Suspended));
-    builder.tenant(
-        tenant_id(STRICT),
-        "strict",
-        Tenant {
-            require_two_factor: true,
-            networks: AddressList::new(["10.0.0.0/8".parse().unwrap()]),
-            ..tenant(TenantStatus::Active)
-        },
-    );
-    builder.domain("shop.example".parse().unwrap(), tenant_id(ACME));
+    let mut policy = Policy::new(Arc::new(site));
+    policy.apply(Change::SigningKeys(vec![jwk]));
+    let strict = Tenant {
+        require_two_factor: true,
+        networks: AddressList::new(["10.0.0.0/8".parse().unwrap()]),
+        ..tenant("strict", TenantStatus::Active)
+    };
+    for (number, tenant) in [
+        (ACME, tenant("acme", TenantStatus::Active)),
+        (OTHER, tenant("other", TenantStatus::Active)),
+        (SUSPENDED, tenant("stopped", TenantStatus::Suspended)),
+        (STRICT, strict),
+    ] {
+        policy.apply(Change::Tenant(tenant_id(number), Some(tenant)));
+    }
+    policy.apply(Change::Domain("shop.example".parse().unwrap(), Some(tenant_id(ACME))));
     for (tenant, user, role) in [
         (ACME, 1, Role::Owner),
         (ACME, 2, Role::ReadOnly),
@@ -125,27 +128,28 @@ fn world() -> World {
             role,
             permissions: role.permissions(),
         };
-        builder.member(tenant_id(tenant), UserId::from_uuid(Uuid::from_u128(user)), member);
+        let user = UserId::from_uuid(Uuid::from_u128(user));
+        policy.apply(Change::Member(tenant_id(tenant), user, Some(member)));
     }
-    let hash = |number| Secret256::generate([number; 32]).hash(&pepper());
     let all = Scope::ALL;
-    builder.api_key(hash(1), key(ACME, all));
-    builder.api_key(hash(2), ApiKey { revoked: true, ..key(ACME, all) });
-    builder.api_key(hash(3), ApiKey { expires_at: Some(now()), ..key(ACME, all) });
-    builder.api_key(
-        hash(4),
-        ApiKey {
-            networks: AddressList::new(["192.0.2.0/24".parse().unwrap()]),
-            calls_per_minute: NonZeroU32::new(3),
-            ..key(ACME, all)
-        },
-    );
-    builder.api_key(hash(5), key(ACME, &[Scope::WhatsAppSend]));
-    builder.api_key(hash(6), key(OTHER, all));
-    builder.api_key(hash(7), key(STRICT, all));
-    builder.api_key(hash(8), key(SUSPENDED, all));
-    builder.revoked_session(SessionId::from_uuid(Uuid::from_u128(666)));
-    World { policy: builder.build(), issuer }
+    let local = AddressList::new(["192.0.2.0/24".parse().unwrap()]);
+    let calls_per_minute = NonZeroU32::new(3);
+    for (number, api_key) in [
+        (1, key(ACME, all)),
+        (2, ApiKey { revoked: true, ..key(ACME, all) }),
+        (3, ApiKey { expires_at: Some(now()), ..key(ACME, all) }),
+        (4, ApiKey { networks: local, calls_per_minute, ..key(ACME, all) }),
+        (5, key(ACME, &[Scope::WhatsAppSend])),
+        (6, key(OTHER, all)),
+        (7, key(STRICT, all)),
+        (8, key(SUSPENDED, all)),
+    ] {
+        let hash = Secret256::generate([number; 32]).hash(&pepper());
+        policy.apply(Change::ApiKey(hash, Some(api_key)));
+    }
+    let ended = SessionId::from_uuid(Uuid::from_u128(666));
+    policy.apply(Change::RevokedSession(ended, Some(now())));
+    World { policy, issuer }
 }
 
 impl World {

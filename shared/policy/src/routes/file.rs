@@ -131,6 +131,7 @@ fn build(file: File, checker: &mut Checker<'_>) -> RouteTable {
         }
         upstreams.insert(Arc::from(name.into_inner()), upstream(row));
     }
+    let len = file.routes.len();
     let mut templates: BTreeMap<String, (usize, PathRoutes)> = BTreeMap::new();
     for row in file.routes {
         let span = row.span();
@@ -162,7 +163,7 @@ fn build(file: File, checker: &mut Checker<'_>) -> RouteTable {
             checker.faults.push(RouteFault { line, message });
         }
     }
-    RouteTable { whole, open, upstreams }
+    RouteTable { whole, open, len, upstreams }
 }
 
 fn check(

@@ -1,20 +1,33 @@
-//! Which transactions a snapshot of the database has seen (Postgres, "System Information Functions",
-//! `pg_snapshot`): how the edge knows that a write has reached its policy.
+//! Where the feed stands: which transactions a policy has seen (Postgres, "System Information Functions",
+//! `pg_snapshot`), and of which database. How the edge knows what it has missed, and that a write has
+//! reached it.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A transaction's number (`xid8`): never reused.
+use serde::{Deserialize, Serialize};
+
+/// A transaction's number (`xid8`): never reused within a lineage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Xid(pub u64);
 
 /// A snapshot: everything below `xmin` is seen, nothing from `xmax` on, and between them all but `running`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Snapshot {
     text: String,
     xmin: Xid,
     xmax: Xid,
     running: Box<[Xid]>,
+}
+
+/// The moment of a database that a policy shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// What was committed.
+    pub snapshot: Snapshot,
+    /// Which database, in which of its lives.
+    pub lineage: String,
 }
 
 /// The text is no snapshot or transaction number.
@@ -33,6 +46,18 @@ impl Snapshot {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+impl Position {
+    /// Whether the changes that are listed at `now` lead from here to there, when those of transactions up
+    /// to `forgotten` are listed no more.
+    #[must_use]
+    pub(crate) fn leads_to(&self, now: &Self, forgotten: Xid) -> bool {
+        // A transaction below xmin is seen, so its changes are not needed; any other might be.
+        self.lineage == now.lineage
+            && self.snapshot.xmax <= now.snapshot.xmax
+            && forgotten < self.snapshot.xmin
     }
 }
 
@@ -61,6 +86,20 @@ impl FromStr for Snapshot {
     }
 }
 
+impl TryFrom<String> for Snapshot {
+    type Error = SnapshotError;
+
+    fn try_from(text: String) -> Result<Self, SnapshotError> {
+        text.parse()
+    }
+}
+
+impl From<Snapshot> for String {
+    fn from(snapshot: Snapshot) -> Self {
+        snapshot.text
+    }
+}
+
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -82,6 +121,20 @@ mod tests {
         }
         let quiet: Snapshot = "7:7:".parse().unwrap();
         assert!(quiet.sees(Xid(6)) && !quiet.sees(Xid(7)));
+    }
+
+    #[test]
+    fn a_forgotten_change_another_database_and_an_earlier_moment_are_gaps() {
+        let position = |snapshot: &str, lineage: &str| Position {
+            snapshot: snapshot.parse().unwrap(),
+            lineage: lineage.to_owned(),
+        };
+        let here = position("10:20:10,14", "a");
+        assert!(here.leads_to(&position("30:30:", "a"), Xid(9)));
+        assert!(here.leads_to(&here, Xid(0)));
+        assert!(!here.leads_to(&position("30:30:", "a"), Xid(10)));
+        assert!(!here.leads_to(&position("30:30:", "b"), Xid(0)));
+        assert!(!here.leads_to(&position("15:15:", "a"), Xid(0)));
     }
 
     proptest! {

@@ -1,0 +1,49 @@
+//! What the route table says, made ready for requests: the site to decide by, the pools to forward to, and the
+//! keys of their contexts. Replaced as one, so that no request meets half of a new table.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use credentials::SymmetricKey;
+use policy::Site;
+use policy::routes::RouteTable;
+
+use crate::forward::Forwarder;
+use crate::upstreams::Upstreams;
+
+/// A route table that requests go by.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) site: Arc<Site>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) forwarder: Forwarder,
+}
+
+/// Where tables come from, now and when they are loaded anew.
+#[derive(Debug)]
+pub(crate) struct TableSource {
+    pub(crate) routes_file: PathBuf,
+    /// Peers by pool, instead of the file's.
+    pub(crate) peers: BTreeMap<String, Vec<String>>,
+    pub(crate) context_key: SymmetricKey,
+}
+
+impl TableSource {
+    /// Reads the file.
+    pub(crate) fn routes(&self) -> anyhow::Result<RouteTable> {
+        let file = self.routes_file.display();
+        let text = std::fs::read_to_string(&self.routes_file)
+            .with_context(|| format!("cannot read the route table {file}; set edge.routes_file"))?;
+        Ok(RouteTable::parse(&file.to_string(), &text)?)
+    }
+
+    /// A table of `site`. Peers that `before` knows keep what is known of them.
+    pub(crate) fn table(&self, site: Site, before: Option<&Upstreams>) -> anyhow::Result<Table> {
+        let upstreams = Upstreams::new(&site.routes, &self.peers, before)?;
+        let pools = site.routes.upstreams().map(|(name, _)| name);
+        let forwarder = Forwarder::new(&self.context_key, pools, rand::random());
+        Ok(Table { upstreams, forwarder, site: Arc::new(site) })
+    }
+}
