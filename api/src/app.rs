@@ -11,17 +11,14 @@ use credentials::refresh_token::RefreshTokenKey;
 use domain::clock::{Clock, SystemClock};
 use domain::secret::Secret;
 use jiff::Timestamp;
-use pytake::ContextVerifier;
 use rand::Rng;
 use settings::{Api, KEY_BYTES, KeyFile, Settings};
 use store::Store;
 use vault::{Entropy, FileKeyProvider, KeyProvider};
 
+use crate::edge_keys::EdgeKeys;
 use crate::passwords::PasswordHasher;
 use crate::signing_keys;
-
-/// The upstream pool's name in config/routes.toml: what contexts for this API are bound to.
-const AUDIENCE: &str = "api";
 
 /// Shared by all handlers; cheap to clone.
 #[derive(Clone)]
@@ -32,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) settings: Api,
     pub(crate) keys: Keys,
+    pub(crate) edge: EdgeKeys,
     pub(crate) passwords: PasswordHasher,
     pub(crate) issuer: TokenIssuer,
     pub(crate) published_keys: Vec<PublicJwk>,
@@ -40,7 +38,6 @@ pub(crate) struct Inner {
 
 /// Keys from files.
 pub(crate) struct Keys {
-    pub(crate) contexts: Vec<ContextVerifier>,
     pub(crate) api_keys: Pepper,
     pub(crate) mail_tokens: MailTokenKey,
     pub(crate) refresh_tokens: RefreshTokenKey,
@@ -64,6 +61,7 @@ impl App {
     /// Reads the keys and loads the key that signs tokens.
     pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let keys = Keys::read(settings)?;
+        let edge = EdgeKeys::watch(settings.secrets.edge_context_key_file.clone())?;
         let database = &settings.database;
         let store = Store::connect_lazy(
             &database.url,
@@ -78,6 +76,7 @@ impl App {
             settings: settings.api.clone(),
             passwords: PasswordHasher::new(settings.api.password_hashes_at_once)?,
             keys,
+            edge,
             issuer,
             published_keys,
             clock: Box::new(SystemClock),
@@ -96,13 +95,8 @@ impl Keys {
     /// Reads every key file that the API needs.
     pub(crate) fn read(settings: &Settings) -> anyhow::Result<Self> {
         let secrets = &settings.secrets;
-        let contexts = secrets.edge_context_key_file.read()?;
         let token_key = current(&secrets.token_key_file)?;
         Ok(Self {
-            contexts: contexts
-                .into_iter()
-                .map(|key| ContextVerifier::new(&SymmetricKey::new(key), AUDIENCE))
-                .collect(),
             api_keys: Pepper::new(current(&secrets.api_key_pepper_file)?),
             mail_tokens: MailTokenKey::new(&token_key),
             refresh_tokens: RefreshTokenKey::new(&token_key),

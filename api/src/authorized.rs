@@ -36,8 +36,7 @@ pub(crate) async fn through_the_edge(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let now = app.now();
-    let verified = app.keys.contexts.iter().find_map(|key| key.verify(&parts, now).ok());
-    let Some(context) = verified else {
+    let Ok(context) = app.edge.verify(&parts, now) else {
         let problem =
             Problem::new(ProblemKind::Unauthenticated, "Requests must come through the edge.");
         return problem::render(problem.into_response(), RequestId::new(now, random()));

@@ -3,6 +3,7 @@
 mod app;
 mod authorized;
 mod console;
+mod edge_keys;
 mod extract;
 mod health;
 mod idempotency;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use credentials::SymmetricKey;
-use credentials::edge_context::{self, Binding, ContextKey, EdgeContext};
+use credentials::edge_context::{self, Binding, ContextKey, EdgeContext, PoolKey};
 use domain::id::RequestId;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use jiff::Timestamp;
@@ -47,8 +47,8 @@ impl Forwarder {
         pools: impl Iterator<Item = &'a Arc<str>>,
         nonce: u64,
     ) -> Self {
-        let keys =
-            pools.map(|name| (Arc::clone(name), ContextKey::new(context_key, name))).collect();
+        let key_of = |pool: &str| ContextKey::new(&PoolKey::derive(context_key, pool));
+        let keys = pools.map(|name| (Arc::clone(name), key_of(name))).collect();
         Self { keys, nonce: AtomicU64::new(nonce) }
     }
 
@@ -246,7 +246,7 @@ mod tests {
     fn the_context_opens_for_this_very_request() {
         let request = prepared("http://a.b/a?b=c", &[("host", "a.b")]);
         assert_eq!(request.uri.to_string(), "/a?b=c");
-        let key = ContextKey::new(&context_key(), "api");
+        let key = ContextKey::new(&PoolKey::derive(&context_key(), "api"));
         let value = request.headers["x-pytake-context"].to_str().unwrap();
         let binding = |path_and_query| Binding { audience: "api", method: "GET", path_and_query };
         assert!(key.open(value, binding("/a?b=c"), Timestamp::UNIX_EPOCH).is_ok());

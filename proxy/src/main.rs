@@ -9,6 +9,7 @@ mod limiter;
 mod listeners;
 mod metrics;
 mod policy_feed;
+mod pool_keys;
 mod problem;
 mod reload;
 mod shutdown;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use credentials::SymmetricKey;
 use credentials::api_key::Pepper;
 use domain::clock::SystemClock;
@@ -63,6 +64,17 @@ struct Arguments {
     /// Check settings and route table, then exit.
     #[arg(long)]
     check: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print what the application of a pool verifies requests with: one key a line, the newest last.
+    PoolKeys {
+        /// The pool's name in the route table.
+        name: String,
+    },
 }
 
 /// What a start needs, checked.
@@ -75,6 +87,10 @@ struct Prepared {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::PoolKeys { name }) = arguments.command {
+        let printed = pool_keys::print(&name);
+        return printed.map_or_else(|error| fail(&error, EXIT_SETTINGS), |()| ExitCode::SUCCESS);
+    }
     // Fails only if a provider is there already, which would do as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let prepared = match prepare() {

@@ -252,15 +252,6 @@ impl App {
         self.home.path().join("mail")
     }
 
-    /// The key with which the edge signs its statements: 64 hexadecimal characters.
-    ///
-    /// # Panics
-    /// When its file cannot be read.
-    #[must_use]
-    pub fn edge_context_key(&self) -> String {
-        self.servers.secrets().edge_context_key().expect("a key file")
-    }
-
     /// The database, to look at what was written.
     #[must_use]
     pub const fn database(&self) -> &TestDatabase {

@@ -46,12 +46,6 @@ impl SecretFiles {
         FILES.map(setting).to_vec()
     }
 
-    /// The key with which the edge signs its statements.
-    pub(crate) fn edge_context_key(&self) -> Result<String> {
-        let text = std::fs::read_to_string(self.0.join("edge_context_key"))?;
-        Ok(text.trim().to_owned())
-    }
-
     /// What no log may hold.
     pub(crate) fn canaries(&self) -> Vec<String> {
         let read = |(_, name): (&str, &str)| std::fs::read_to_string(self.0.join(name)).ok();

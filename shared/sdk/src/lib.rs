@@ -6,9 +6,9 @@
 //! ```
 //! use pytake::{ContextVerifier, Permission};
 //!
-//! # fn handle(request: http::Request<()>, now: jiff::Timestamp, hex: &str) -> Result<(), Box<dyn std::error::Error>> {
-//! // Once, at start: the pool's name in config/routes.toml, and the key file that the edge has too.
-//! let verifier = ContextVerifier::from_hex(hex, "whatsapp")?;
+//! # fn handle(request: http::Request<()>, now: jiff::Timestamp, keys: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! // Once, at start: the pool's name in config/routes.toml, and what `pytake-proxy pool-keys whatsapp` prints.
+//! let verifier = ContextVerifier::from_hex("whatsapp", keys)?;
 //!
 //! // On each request:
 //! let (parts, _body) = request.into_parts();
@@ -20,14 +20,21 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! The keys are this pool's alone: with them nobody can speak for the edge to another application or to the API.
+//! There is one line a key, several while the operator rotates them; a verifier accepts a statement under any.
+//!
+//! A statement is good for one method, path and query, for half a minute. Whoever reads it on its way can send
+//! that same request again in that time, no other. Where even that must not be, [`EdgeContext::nonce`] is
+//! different on each passage through an edge: remember the nonces of the last forty seconds and refuse a second.
+//!
+//! Other languages: docs/context.md has the format and a verifier in Python.
 
-use credentials::SymmetricKey;
-use credentials::edge_context::{Binding, ContextError, ContextKey, HEADER};
-use domain::secret::Secret;
+use credentials::edge_context::{self, Binding, ContextError, ContextKey, HEADER};
 use http::request::Parts;
 use jiff::Timestamp;
 
-pub use credentials::edge_context::{EdgeContext, Membership, Principal};
+pub use credentials::edge_context::{EdgeContext, Membership, PoolKey, PoolKeyError, Principal};
 pub use domain::id::{ApiKeyId, MembershipId, RequestId, SessionId, TenantId, UserId};
 pub use domain::permission::{Permission, PermissionSet, Role};
 pub use domain::plan::PlanName;
@@ -35,7 +42,7 @@ pub use domain::plan::PlanName;
 /// Verifies the edge's statements for one upstream pool.
 #[derive(Debug, Clone)]
 pub struct ContextVerifier {
-    key: ContextKey,
+    keys: Vec<ContextKey>,
     audience: String,
 }
 
@@ -50,33 +57,49 @@ pub enum VerifyError {
     Refused(#[from] ContextError),
 }
 
-/// The key is not 64 hexadecimal characters.
+/// There is nothing to verify with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the context key must be 64 hexadecimal characters")]
-pub struct KeyError;
+pub enum KeyError {
+    /// No key at all.
+    #[error("no pool key; `pytake-proxy pool-keys NAME` prints those of a pool")]
+    Absent,
+    /// A line that is not one.
+    #[error("line {line} is not a pool key")]
+    Malformed {
+        /// Its number, from 1.
+        line: usize,
+        /// What it should be.
+        #[source]
+        source: PoolKeyError,
+    },
+}
 
 impl ContextVerifier {
-    /// A verifier for the pool `audience` under the context key of the installation.
-    #[must_use]
-    pub fn new(context_key: &SymmetricKey, audience: &str) -> Self {
-        Self { key: ContextKey::new(context_key, audience), audience: audience.to_owned() }
-    }
-
-    /// As [`Self::new`], from the key file's line.
+    /// A verifier for the pool `audience`, which accepts statements under any of `keys`.
     ///
     /// # Errors
-    /// When `hex` is not 64 hexadecimal characters.
-    pub fn from_hex(hex: &str, audience: &str) -> Result<Self, KeyError> {
-        let hex = hex.trim();
-        if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(KeyError);
+    /// When there is no key.
+    pub fn new(audience: &str, keys: impl IntoIterator<Item = PoolKey>) -> Result<Self, KeyError> {
+        let keys: Vec<_> = keys.into_iter().map(|key| ContextKey::new(&key)).collect();
+        if keys.is_empty() {
+            return Err(KeyError::Absent);
         }
-        let mut bytes = [0; 32];
-        for (slot, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| KeyError)?;
-            *slot = u8::from_str_radix(pair, 16).map_err(|_| KeyError)?;
-        }
-        Ok(Self::new(&SymmetricKey::new(Secret::new(bytes)), audience))
+        Ok(Self { keys, audience: audience.to_owned() })
+    }
+
+    /// As [`Self::new`], from what `pytake-proxy pool-keys` prints: one key a line. Empty lines are passed over.
+    ///
+    /// # Errors
+    /// When there is no key, or a line is none.
+    pub fn from_hex(audience: &str, text: &str) -> Result<Self, KeyError> {
+        let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+        let keys: Result<Vec<_>, _> = lines
+            .map(|(index, line)| {
+                line.parse::<PoolKey>()
+                    .map_err(|source| KeyError::Malformed { line: index + 1, source })
+            })
+            .collect();
+        Self::new(audience, keys?)
     }
 
     /// What the edge says about this request. Call it before anything rewrites the URI.
@@ -92,7 +115,7 @@ impl ContextVerifier {
         let path_and_query = request.uri.path_and_query().map_or("/", |text| text.as_str());
         let binding =
             Binding { audience: &self.audience, method: request.method.as_str(), path_and_query };
-        Ok(self.key.open(value, binding, now)?)
+        Ok(edge_context::open(value, &self.keys, binding, now)?)
     }
 }
 
@@ -101,11 +124,12 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    fn context_key() -> SymmetricKey {
-        SymmetricKey::new(Secret::new([0x0f; 32]))
+    fn key(byte: u8) -> PoolKey {
+        let digit = format!("{byte:02x}");
+        digit.repeat(32).parse().unwrap()
     }
 
-    fn sealed(path: &str, now: Timestamp) -> (EdgeContext, String) {
+    fn sealed(path: &str, key: &PoolKey, now: Timestamp) -> (EdgeContext, String) {
         let context = EdgeContext {
             request_id: RequestId::from_uuid(Uuid::from_u128(1)),
             nonce: 7,
@@ -115,7 +139,7 @@ mod tests {
             client_address: "192.0.2.1".parse().unwrap(),
         };
         let binding = Binding { audience: "app", method: "GET", path_and_query: path };
-        let value = ContextKey::new(&context_key(), "app").seal(&context, binding, now);
+        let value = ContextKey::new(key).seal(&context, binding, now);
         (context, value)
     }
 
@@ -128,17 +152,40 @@ mod tests {
     #[test]
     fn one_genuine_statement_for_this_very_request_is_trusted() {
         let now = Timestamp::from_second(1_000).unwrap();
-        let (context, value) = sealed("/x?y=1", now);
-        let verifier = ContextVerifier::from_hex(&"0f".repeat(32), "app").unwrap();
+        let (context, value) = sealed("/x?y=1", &key(15), now);
+        let verifier = ContextVerifier::from_hex("app", &"0f".repeat(32)).unwrap();
         assert_eq!(verifier.verify(&request("/x?y=1", &[&value]), now), Ok(context));
         assert_eq!(verifier.verify(&request("/x?y=1", &[]), now), Err(VerifyError::Absent));
         assert_eq!(
             verifier.verify(&request("/x?y=1", &[&value, &value]), now),
             Err(VerifyError::Absent)
         );
-        assert_eq!(
-            verifier.verify(&request("/x?y=2", &[&value]), now),
-            Err(VerifyError::Refused(ContextError::Forged))
-        );
+        let forged = Err(VerifyError::Refused(ContextError::Forged));
+        assert_eq!(verifier.verify(&request("/x?y=2", &[&value]), now), forged);
+        let elsewhere = ContextVerifier::new("other", [key(15)]).unwrap();
+        assert_eq!(elsewhere.verify(&request("/x?y=1", &[&value]), now), forged);
+    }
+
+    #[test]
+    fn while_keys_are_rotated_either_is_accepted_and_afterwards_only_the_new() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let accepted = |keys: &[PoolKey], by: &PoolKey| {
+            let verifier = ContextVerifier::new("app", keys.iter().cloned()).unwrap();
+            verifier.verify(&request("/", &[&sealed("/", by, now).1]), now).is_ok()
+        };
+        let (old, new) = (key(1), key(2));
+        assert!(accepted(&[old.clone(), new.clone()], &old));
+        assert!(accepted(&[old.clone(), new.clone()], &new));
+        assert!(accepted(std::slice::from_ref(&new), &new));
+        assert!(!accepted(&[new], &old));
+    }
+
+    #[test]
+    fn keys_are_lines_and_a_bad_one_is_named() {
+        let good = "0f".repeat(32);
+        assert!(ContextVerifier::from_hex("app", &format!("\n{good}\r\n  {good}\n\n")).is_ok());
+        assert_eq!(ContextVerifier::from_hex("app", " \n").unwrap_err(), KeyError::Absent);
+        let malformed = ContextVerifier::from_hex("app", &format!("{good}\nsecret")).unwrap_err();
+        assert_eq!(malformed.to_string(), "line 2 is not a pool key");
     }
 }

@@ -1,17 +1,26 @@
 //! An application of one's own behind the edge, as README.md and config/routes.toml say: a pool, a route, and
 //! one header to trust.
 
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use credentials::edge_context::{Binding, ContextKey};
 use domain::clock::{Clock as _, SystemClock};
-use harness::{App, AppOptions, root};
+use harness::{App, AppOptions, poll_async, program, random_hex, root, write_private};
 use http::request::Parts;
-use pytake::{ContextVerifier, Permission};
+use pytake::{ContextVerifier, EdgeContext, Permission, Principal, RequestId};
+use rustix::process::Signal;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 const SEND: &str = "/api/v1/whatsapp/send?urgent=1";
+/// Of the API's, without a credential.
+const PLANS: &str = "/api/v1/plans";
+const REREAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// An application that answers everything alike, and what it was sent.
 struct Application {
@@ -52,8 +61,54 @@ async fn answer_one(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) -> st
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nsent").await
 }
 
+/// What an operator has: a route table with the application's rows, and the file of context keys.
+struct Operator(TempDir);
+
+impl Operator {
+    fn new(application: std::net::SocketAddr) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let operator = Self(folder);
+        std::fs::write(operator.file("routes.toml"), routes(application)).expect("a route table");
+        operator.keep_keys(&[&random_hex()]);
+        operator
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn keep_keys(&self, lines: &[&str]) {
+        write_private(&self.file("edge_context_key"), &lines.join("\n")).expect("a key file");
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        vec![
+            ("PYTAKE_EDGE__ROUTES_FILE", text(self.file("routes.toml"))),
+            ("PYTAKE_SECRETS__EDGE_CONTEXT_KEY_FILE", text(self.file("edge_context_key"))),
+        ]
+    }
+
+    async fn start(&self) -> App {
+        App::start_with(AppOptions { settings: self.settings(), ..AppOptions::default() }).await
+    }
+
+    fn ask_for_keys(&self, pool: &str) -> Output {
+        let mut command = Command::new(program("pytake-proxy").expect("built programs"));
+        let command = command.args(["pool-keys", pool]).env_clear().envs(self.settings());
+        command.current_dir(root()).output().expect("the program runs")
+    }
+
+    /// What the operator hands to the application of `pool`.
+    fn keys(&self, pool: &str) -> String {
+        let output = self.ask_for_keys(pool);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+}
+
 /// The checkout's route table with the rows that its comment shows.
-fn routes(folder: &std::path::Path, address: std::net::SocketAddr) -> String {
+fn routes(address: std::net::SocketAddr) -> String {
     let text = std::fs::read_to_string(root().join("config/routes.toml")).expect("routes.toml");
     let shown = |start: &str| {
         let line = text.lines().find(|line| line.starts_with(&format!("#   {start}")));
@@ -61,10 +116,39 @@ fn routes(folder: &std::path::Path, address: std::net::SocketAddr) -> String {
     };
     let pool = shown("upstreams.whatsapp").replace("127.0.0.1:9000", &address.to_string());
     let row = shown("{ methods = [\"POST\"], path = \"/api/v1/whatsapp/send\"");
-    let text = text.replacen("\nroutes = [\n", &format!("\n{pool}\nroutes = [\n{row}\n"), 1);
-    let path = folder.join("routes.toml");
-    std::fs::write(&path, text).expect("a route table");
-    path.to_string_lossy().into_owned()
+    text.replacen("\nroutes = [\n", &format!("\n{pool}\nroutes = [\n{row}\n"), 1)
+}
+
+/// A statement about a request to the API, by whoever holds a pool's key.
+fn minted(pool_key: &str) -> String {
+    let context = EdgeContext {
+        request_id: RequestId::from_uuid(uuid::Uuid::from_u128(1)),
+        nonce: 7,
+        tenant_id: None,
+        plan: None,
+        principal: Principal::Anonymous,
+        client_address: "192.0.2.1".parse().expect("an address"),
+    };
+    let key = ContextKey::new(&pool_key.parse().expect("a key"));
+    let binding = Binding { audience: "api", method: "GET", path_and_query: PLANS };
+    key.seal(&context, binding, SystemClock.now())
+}
+
+/// Whether the API itself believes a statement that did not come through the edge.
+async fn api_believes(app: &App, pool_key: &str) -> bool {
+    let direct = app.stranger().calling(&app.api_url()).with("x-pytake-context", &minted(pool_key));
+    let answer = direct.get(PLANS).await;
+    assert!([200, 401].contains(&answer.status), "{answer:?}");
+    answer.status == 200
+}
+
+/// Has the API read its keys again, and waits until it believes `pool_key` or no longer does.
+async fn reread(app: &mut App, pool_key: &str, believed: bool) {
+    app.process("pytake-api").signal(Signal::HUP);
+    let changed = poll_async(REREAD_WITHIN, || async {
+        (api_believes(app, pool_key).await == believed).then_some(())
+    });
+    assert_eq!(changed.await, Some(()), "the API does not follow its key file");
 }
 
 /// The head as an HTTP library would hand it to an application.
@@ -83,9 +167,8 @@ fn parts(head: &str) -> Parts {
 #[tokio::test]
 async fn an_application_behind_the_edge_learns_who_calls_from_one_header() {
     let (application, address) = Application::start().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let settings = vec![("PYTAKE_EDGE__ROUTES_FILE", routes(folder.path(), address))];
-    let app = App::start_with(AppOptions { settings, ..AppOptions::default() }).await;
+    let operator = Operator::new(address);
+    let app = operator.start().await;
     let owner = app.tenant("acme", "Pro").await;
 
     let key = owner.api_key(&["whatsapp.send"]).await;
@@ -98,23 +181,101 @@ async fn an_application_behind_the_edge_learns_who_calls_from_one_header() {
     assert!(!heads[0].contains(&key), "the caller's key is the edge's business:\n{}", heads[0]);
     let parts = parts(&heads[0]);
     let now = SystemClock.now();
-    let verifier = ContextVerifier::from_hex(&app.edge_context_key(), "whatsapp").expect("a key");
+    let keys = operator.keys("whatsapp");
+    let verifier = ContextVerifier::from_hex("whatsapp", &keys).expect("a key");
     let context = verifier.verify(&parts, now).expect("a statement of the edge's");
     assert_eq!(context.tenant_id.map(|id| id.to_string()), Some(owner.tenant_id.clone()));
     assert!(context.principal.permissions().contains(Permission::SendMessages));
-    let other = ContextVerifier::from_hex(&app.edge_context_key(), "api").expect("a key");
+    let other = ContextVerifier::from_hex("api", &operator.keys("api")).expect("a key");
     assert!(other.verify(&parts, now).is_err(), "a statement for one pool is none for another");
 }
 
 #[tokio::test]
 async fn what_the_edge_refuses_never_reaches_the_application() {
     let (application, address) = Application::start().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let settings = vec![("PYTAKE_EDGE__ROUTES_FILE", routes(folder.path(), address))];
-    let app = App::start_with(AppOptions { settings, ..AppOptions::default() }).await;
+    let app = Operator::new(address).start().await;
     let owner = app.tenant("acme", "Pro").await;
     let reader = app.stranger().bearing(&owner.api_key(&["usage.read"]).await);
     assert_eq!(reader.post(SEND, json!({})).await.problem(), "403 permission-denied");
     assert_eq!(app.stranger().post(SEND, json!({})).await.problem(), "401 unauthenticated");
     assert!(application.heads().is_empty());
+}
+
+#[tokio::test]
+async fn with_what_an_application_holds_nobody_speaks_for_the_edge_to_the_api() {
+    let (_application, address) = Application::start().await;
+    let operator = Operator::new(address);
+    let app = operator.start().await;
+    assert!(!api_believes(&app, operator.keys("whatsapp").trim()).await);
+    // The same statement under the right key: it is the key that was refused.
+    assert!(api_believes(&app, operator.keys("api").trim()).await);
+
+    let unknown = operator.ask_for_keys("shop");
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(unknown.stdout.is_empty());
+    assert_eq!(
+        String::from_utf8_lossy(&unknown.stderr),
+        "pytake-proxy: the route table has no pool \"shop\"; it has api, whatsapp\n"
+    );
+}
+
+/// docs/context.md, "Keys", step by step.
+#[tokio::test]
+async fn keys_are_rotated_without_a_request_refused() {
+    let (application, address) = Application::start().await;
+    let operator = Operator::new(address);
+    let (old, new) = (random_hex(), random_hex());
+    operator.keep_keys(&[&old]);
+    let options = AppOptions {
+        settings: operator.settings(),
+        errors_expected: true,
+        ..AppOptions::default()
+    };
+    let mut app = App::start_with(options).await;
+    let owner = app.tenant("acme", "Pro").await;
+    let sender = app.stranger().bearing(&owner.api_key(&["whatsapp.send"]).await);
+    let old_keys = operator.keys("whatsapp");
+    let old_api_key = operator.keys("api");
+
+    operator.keep_keys(&[&new, &old]);
+    let api_keys = operator.keys("api");
+    let new_api_key = api_keys.lines().next().expect("two keys");
+    assert!(!api_believes(&app, new_api_key).await);
+    reread(&mut app, new_api_key, true).await;
+    assert!(api_believes(&app, old_api_key.trim()).await);
+    let both_keys = operator.keys("whatsapp");
+    sender.post(SEND, json!({})).await.expect(200);
+
+    operator.keep_keys(&[&old, &new]);
+    app.restart("pytake-proxy").await;
+    sender.post(SEND, json!({})).await.expect(200);
+    owner.get("/api/v1/dashboard").await.expect(200);
+
+    operator.keep_keys(&[&new]);
+    reread(&mut app, old_api_key.trim(), false).await;
+    owner.get("/api/v1/dashboard").await.expect(200);
+    let new_keys = operator.keys("whatsapp");
+
+    // What came before and after the edge's restart, and who of the applications understands it.
+    let heads = application.heads();
+    let [before, after] = &heads[..] else { panic!("two requests: {heads:?}") };
+    let understood = |keys: &str, head: &str| {
+        let verifier = ContextVerifier::from_hex("whatsapp", keys).expect("keys");
+        verifier.verify(&parts(head), SystemClock.now()).is_ok()
+    };
+    assert_eq!([before, after].map(|head| understood(&old_keys, head)), [true, false]);
+    assert_eq!([before, after].map(|head| understood(&both_keys, head)), [true, true]);
+    assert_eq!([before, after].map(|head| understood(&new_keys, head)), [false, true]);
+
+    // A slip of the pen takes nobody's key away.
+    operator.keep_keys(&["not a key"]);
+    let log = app.process("pytake-api").log().to_owned();
+    app.process("pytake-api").signal(Signal::HUP);
+    assert_eq!(poll_async(REREAD_WITHIN, || complained(&log)).await, Some(()));
+    assert!(api_believes(&app, new_api_key).await);
+}
+
+async fn complained(log: &Path) -> Option<()> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.contains("the edge context keys stay as they were").then_some(())
 }
