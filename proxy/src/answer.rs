@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use domain::problem::ProblemDocument;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -13,6 +14,45 @@ use crate::limiter;
 use crate::problem::Problem;
 
 pub(crate) const REQUEST_ID: &str = "X-Request-Id";
+
+/// Removes from an application's answer what is not the application's to say to a client: what concerns the
+/// connection to the edge, and what the edge itself says.
+pub(crate) fn clean(response: &mut ResponseHeader) {
+    let headers = &response.headers;
+    let nominated = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        // Where the answer ends is not the application's to hide.
+        .filter(|name| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING);
+    let listed = headers.keys().filter(|name| stays_here(name.as_str())).cloned();
+    // Of most answers there is nothing to remove, and nothing is allocated.
+    let removed: Vec<HeaderName> = nominated.chain(listed).collect();
+    for name in &removed {
+        response.remove_header(name);
+    }
+}
+
+/// Whether a field of an application's answer ends at the edge (RFC 9110, 7.6.1). `Transfer-Encoding` does not:
+/// pingora frames the answer anew by it.
+fn stays_here(name: &str) -> bool {
+    const HOP_BY_HOP: [&str; 10] = [
+        "connection",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+    ];
+    HOP_BY_HOP.contains(&name)
+        || matches!(name, "server" | "x-request-id")
+        || name.starts_with("x-pytake-")
+}
 
 /// Answers with `problem`.
 pub(crate) async fn problem(

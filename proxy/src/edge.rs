@@ -15,20 +15,20 @@ use domain::id::RequestId;
 use domain::problem::ProblemKind;
 use feed::Xid;
 use http::HeaderValue;
-use http::header::SERVER;
 use jiff::Timestamp;
 use limits::Verdict;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
+use policy::forwarded::TrustedProxies;
 use policy::routes::Route;
 use policy::{Decision, Grant, HeaderFact, RequestFacts};
 use prometheus::IntGauge;
 
 use crate::access_log::{AccessLog, Line};
 use crate::answer::{self, REQUEST_ID};
-use crate::facts::{self, TrustedProxies};
+use crate::facts;
 use crate::forward::Passage;
 use crate::limiter;
 use crate::metrics::Vitals;
@@ -120,7 +120,7 @@ impl ProxyHttp for Edge {
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         let peer = session.client_addr().and_then(|address| address.as_inet()).copied();
         let request = session.req_header();
-        ctx.client_address = self.trusted_proxies.client_address(peer, &request.headers);
+        ctx.client_address = facts::client_address(&self.trusted_proxies, peer, &request.headers);
         if let HeaderFact::Value(text) = facts::header(request, "x-request-id")
             && let Ok(id) = text.parse()
         {
@@ -228,10 +228,12 @@ impl ProxyHttp for Edge {
         response: &mut ResponseHeader,
         ctx: &mut Box<Ctx>,
     ) -> pingora::Result<()> {
+        let committed = response.remove_header(COMMITTED);
+        answer::clean(response);
         if response.status.is_informational() {
             return Ok(());
         }
-        if let Some(committed) = response.remove_header(COMMITTED) {
+        if let Some(committed) = committed {
             let xid = committed.to_str().ok().and_then(|text| text.parse::<Xid>().ok());
             if let Some(xid) = xid
                 && !Box::pin(self.vitals.policy.wait_for(xid)).await
@@ -239,7 +241,6 @@ impl ProxyHttp for Edge {
                 self.vitals.metrics.commit_waits_missed.inc();
             }
         }
-        response.remove_header(&SERVER);
         response.insert_header(REQUEST_ID, ctx.request_id_value.clone())?;
         if let Some(verdict) = &ctx.verdict {
             limiter::write_headers(response, verdict)?;

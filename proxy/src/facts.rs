@@ -6,10 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use domain::host::HostName;
 use domain::problem::ProblemKind;
 use http::HeaderMap;
-use ipnet::IpNet;
 use pingora::http::RequestHeader;
 use policy::HeaderFact;
-use policy::cidr::{AddressList, UNKNOWN_ADDRESS};
+use policy::forwarded::TrustedProxies;
 use policy::routes::is_normal_path;
 
 use crate::problem::Problem;
@@ -19,7 +18,11 @@ pub(crate) type Unreadable = &'static str;
 
 /// The host that the request is for: the URI's authority, which `Host` must not contradict (RFC 9112, 3.2.2).
 pub(crate) fn host(request: &RequestHeader) -> Result<HostName, Unreadable> {
-    let parse = |text: &str| text.parse::<HostName>().map_err(|_| "`Host` must be a host name.");
+    // Names are ASCII on the wire: what is mapped to it here, an upstream could take as it stands.
+    let parse = |text: &str| {
+        let host = text.parse::<HostName>().ok().filter(|_| text.is_ascii());
+        host.ok_or("`Host` must be a host name, in its ASCII form.")
+    };
     let header = match HeaderFact::of(values(&request.headers, "host")) {
         HeaderFact::Absent => None,
         HeaderFact::Value(text) => Some(parse(text)?),
@@ -38,6 +41,15 @@ pub(crate) fn host(request: &RequestHeader) -> Result<HostName, Unreadable> {
 
 /// The path in its normal form; any other form is refused rather than rewritten.
 pub(crate) fn path(request: &RequestHeader) -> Result<&str, Unreadable> {
+    let target = request.raw_path();
+    let begins = |scheme: &str| {
+        target
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+    };
+    if !(target.starts_with(b"/") || begins("http://") || begins("https://")) {
+        return Err("The request's target must be a path, or a URI over HTTP.");
+    }
     let path = request.uri.path();
     if is_normal_path(path) && request.raw_path_is_utf8() {
         Ok(path)
@@ -73,46 +85,16 @@ pub(crate) fn header<'a>(request: &'a RequestHeader, name: &str) -> HeaderFact<'
     HeaderFact::of(values(&request.headers, name))
 }
 
-/// Whose `X-Forwarded-For` is believed.
-#[derive(Debug)]
-pub(crate) struct TrustedProxies(Option<AddressList>);
-
-impl TrustedProxies {
-    pub(crate) fn new(networks: &[IpNet]) -> Self {
-        Self((!networks.is_empty()).then(|| AddressList::new(networks.iter().copied())))
-    }
-
-    /// The caller's address: the peer's, or, where the peer is a trusted proxy, the last one in
-    /// `X-Forwarded-For` that is not one itself. What is further left was written by who knows whom.
-    pub(crate) fn client_address(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> IpAddr {
-        let Some(peer) = peer else { return UNKNOWN_ADDRESS };
-        let mut client = peer.ip().to_canonical();
-        let Some(trusted) = &self.0 else { return client };
-        let lines: Vec<&str> = headers
-            .get_all("x-forwarded-for")
-            .iter()
-            .map(|value| value.to_str().unwrap_or_default())
-            .collect();
-        for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-            if !trusted.contains(client) {
-                break;
-            }
-            let Some(address) = address(hop.trim()) else { break };
-            client = address.to_canonical();
-        }
-        client
-    }
+/// The caller's address: the peer's, or what proxies that are trusted say of it.
+pub(crate) fn client_address(
+    trusted: &TrustedProxies,
+    peer: Option<SocketAddr>,
+    headers: &HeaderMap,
+) -> IpAddr {
+    trusted.client_address(peer.map(|peer| peer.ip()), values(headers, "x-forwarded-for"))
 }
 
-/// An address as proxies write it: bare, in brackets, or with a port.
-fn address(text: &str) -> Option<IpAddr> {
-    text.parse()
-        .ok()
-        .or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
-        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
-}
-
-fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
     headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
 }
 
@@ -140,23 +122,19 @@ mod tests {
         assert!(is("/a", &[("host", "a.b"), ("host", "c.d")]).is_err());
         assert!(is("/a", &[("host", "a b")]).is_err());
         assert!(is("http://user@a.b/c", &[]).is_err());
+        assert!(is("/a", &[("host", "b\u{fc}cher.example")]).is_err());
     }
 
     #[test]
-    fn forwarded_addresses_are_believed_from_the_right_and_from_trusted_peers_only() {
-        let trusted = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
-        let client = |proxies: &TrustedProxies, peer: &str, lines: &[&str]| {
-            let headers: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
-            let peer = peer.parse::<SocketAddr>().unwrap();
-            proxies.client_address(Some(peer), &request("/", &headers).headers).to_string()
+    fn forwarded_addresses_are_read_over_all_lines() {
+        let trusted = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
+        let client = |lines: &[&str]| {
+            let headers: Vec<_> = lines.iter().map(|line| ("X-Forwarded-For", *line)).collect();
+            let peer = "10.0.0.1:1".parse().unwrap();
+            client_address(&trusted, Some(peer), &request("/", &headers).headers).to_string()
         };
-        assert_eq!(client(&trusted, "192.0.2.1:1", &["203.0.113.9"]), "192.0.2.1");
-        assert_eq!(client(&trusted, "10.0.0.1:1", &["6.6.6.6, 203.0.113.9"]), "203.0.113.9");
-        assert_eq!(client(&trusted, "10.0.0.1:1", &["203.0.113.9, 10.0.0.2"]), "203.0.113.9");
-        assert_eq!(client(&trusted, "10.0.0.1:1", &["203.0.113.9", "10.0.0.2"]), "203.0.113.9");
-        assert_eq!(client(&trusted, "[::ffff:10.0.0.1]:1", &["[2001:db8::1]:443"]), "2001:db8::1");
-        assert_eq!(client(&trusted, "10.0.0.1:1", &["unknown"]), "10.0.0.1");
-        assert_eq!(client(&TrustedProxies::new(&[]), "10.0.0.1:1", &["203.0.113.9"]), "10.0.0.1");
+        assert_eq!(client(&["6.6.6.6", "203.0.113.9, 10.0.0.3", "10.0.0.2"]), "203.0.113.9");
+        assert_eq!(client(&[]), "10.0.0.1");
     }
 
     #[test]

@@ -36,12 +36,12 @@ use pingora::server::{RunArgs, Server};
 use pingora::services::background::GenBackgroundService;
 use pingora::services::listening::Service;
 use policy::Site;
+use policy::forwarded::TrustedProxies;
 use policy::hosts::PlatformHosts;
 use settings::{KeyFile, Settings};
 
 use crate::access_log::AccessLog;
 use crate::edge::{Edge, TRIES_MAX};
-use crate::facts::TrustedProxies;
 use crate::metrics::{Metrics, Vitals};
 use crate::policy_feed::PolicyFeed;
 use crate::reload::Reload;
@@ -163,7 +163,7 @@ fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let access_log = AccessLog::start(settings.edge.access_log_per_million)?;
     let edge = Edge {
         vitals: vitals.clone(),
-        trusted_proxies: TrustedProxies::new(&settings.edge.trusted_proxies),
+        trusted_proxies: TrustedProxies::new(settings.edge.trusted_proxies.iter().copied()),
         access_log: Arc::clone(&access_log),
         header_bytes_max: settings.edge.header_bytes_max,
     };

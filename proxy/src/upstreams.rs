@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use policy::routes::{RouteTable, Upstream};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{interval, timeout};
@@ -143,6 +143,8 @@ impl Pool {
         options.read_timeout = Some(self.times.read_timeout);
         options.write_timeout = Some(self.times.write_timeout);
         options.idle_timeout = Some(self.times.idle_timeout);
+        // A connection that speaks another protocol would carry what nobody decides on or counts.
+        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         peer
     }
 }

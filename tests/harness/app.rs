@@ -8,6 +8,7 @@ mod launch;
 
 use std::path::{Path, PathBuf};
 
+use credentials::edge_context::PoolKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -250,6 +251,16 @@ impl App {
     #[must_use]
     pub fn mail_dir(&self) -> PathBuf {
         self.home.path().join("mail")
+    }
+
+    /// What `pytake-proxy pool-keys` prints for the application of a pool.
+    ///
+    /// # Panics
+    /// When the context key's file cannot be read.
+    #[must_use]
+    pub fn pool_key(&self, pool: &str) -> String {
+        let context_key = self.servers.secrets().edge_context_key().expect("a key file");
+        PoolKey::derive(&context_key, pool).to_hex().expose().clone()
     }
 
     /// The database, to look at what was written.

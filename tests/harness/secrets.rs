@@ -6,6 +6,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use credentials::SymmetricKey;
+use settings::KeyFile;
 
 /// Setting and file of each key.
 const FILES: [(&str, &str); 4] = [
@@ -44,6 +46,14 @@ impl SecretFiles {
             (setting.to_owned(), self.0.join(name).to_string_lossy().into_owned())
         };
         FILES.map(setting).to_vec()
+    }
+
+    /// The key that the keys of pools are derived from.
+    pub(crate) fn edge_context_key(&self) -> Result<SymmetricKey> {
+        let path = self.0.join("edge_context_key");
+        let file: KeyFile = serde_json::from_value(path.to_string_lossy().into())?;
+        let key = file.read()?.pop().context("the file holds no key")?;
+        Ok(SymmetricKey::new(key))
     }
 
     /// What no log may hold.

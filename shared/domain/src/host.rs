@@ -232,9 +232,10 @@ impl FromStr for HostName {
 }
 
 fn canonical(name: &str) -> Result<String, HostError> {
-    // Pure ASCII without punycode needs no Unicode tables; this is nearly every request.
-    if name.is_ascii() && !name.contains("xn--") && !name.contains("XN--") {
-        return Ok(name.to_ascii_lowercase());
+    // Pure ASCII without punycode, however capitalised, needs no Unicode tables; this is nearly every request.
+    let lower = name.to_ascii_lowercase();
+    if lower.is_ascii() && !lower.contains("xn--") {
+        return Ok(lower);
     }
     idna::domain_to_ascii_strict(name).map_err(|_| HostError)
 }
@@ -331,6 +332,7 @@ mod tests {
             "[::1",
             "-a.b",
             "a:1:2",
+            "xN--0.example",
         ] {
             assert!(bad.parse::<HostName>().is_err(), "{bad}");
         }

@@ -5,6 +5,7 @@ pub mod change;
 pub mod cidr;
 mod decide;
 pub mod facts;
+pub mod forwarded;
 pub mod hosts;
 pub mod routes;
 pub mod snapshot;

@@ -214,6 +214,7 @@ const fn number_of(template: &str) -> u64 {
 
 /// Whether `path` is in the one normal form that edge and upstream cannot read differently: it starts with
 /// a slash and has no empty or dot segment, encoded or not, no encoded slash, and nothing but printable ASCII.
+/// A segment is judged without what follows a semicolon in it: servlet containers drop that before they look.
 #[must_use]
 pub fn is_normal_path(path: &str) -> bool {
     if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
@@ -229,7 +230,8 @@ pub fn is_normal_path(path: &str) -> bool {
     }
     // A slash at the very end is one empty segment, which is no ambiguity: such a path just has no route.
     let inner = path[1..].strip_suffix('/').unwrap_or(&path[1..]);
-    path == "/" || inner.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+    let mut bare = inner.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    path == "/" || bare.all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
 #[cfg(test)]

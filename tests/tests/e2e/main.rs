@@ -4,6 +4,8 @@
 mod api_keys;
 mod authentication;
 mod bad_input;
+mod hosts;
+mod hygiene;
 mod network;
 mod operations;
 mod own_application;

@@ -3,63 +3,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use credentials::edge_context::{Binding, ContextKey};
 use domain::clock::{Clock as _, SystemClock};
-use harness::{App, AppOptions, poll_async, program, random_hex, root, write_private};
+use harness::{App, AppOptions, Application, poll_async, program, random_hex, root, write_private};
 use http::request::Parts;
 use pytake::{ContextVerifier, EdgeContext, Permission, Principal, RequestId};
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 
 const SEND: &str = "/api/v1/whatsapp/send?urgent=1";
 /// Of the API's, without a credential.
 const PLANS: &str = "/api/v1/plans";
 const REREAD_WITHIN: Duration = Duration::from_secs(10);
 
-/// An application that answers everything alike, and what it was sent.
-struct Application {
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Application {
-    async fn start() -> (Self, std::net::SocketAddr) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let heads = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&heads);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer_one(stream, Arc::clone(&kept)));
-            }
-        });
-        (Self { heads }, address)
-    }
-
-    fn heads(&self) -> Vec<String> {
-        self.heads.lock().expect("no panic while it is held").clone()
-    }
-}
-
-async fn answer_one(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) -> std::io::Result<()> {
-    let mut read = Vec::new();
-    let mut buffer = [0; 4096];
-    while !read.windows(4).any(|window| window == b"\r\n\r\n") {
-        match stream.read(&mut buffer).await? {
-            // The edge only looks whether somebody listens.
-            0 => return Ok(()),
-            count => read.extend_from_slice(&buffer[..count]),
-        }
-    }
-    let head = String::from_utf8_lossy(&read).into_owned();
-    heads.lock().expect("no panic while it is held").push(head);
-    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nsent").await
-}
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nsent";
 
 /// What an operator has: a route table with the application's rows, and the file of context keys.
 struct Operator(TempDir);
@@ -166,8 +126,8 @@ fn parts(head: &str) -> Parts {
 
 #[tokio::test]
 async fn an_application_behind_the_edge_learns_who_calls_from_one_header() {
-    let (application, address) = Application::start().await;
-    let operator = Operator::new(address);
+    let application = Application::answering(ANSWER).await;
+    let operator = Operator::new(application.address());
     let app = operator.start().await;
     let owner = app.tenant("acme", "Pro").await;
 
@@ -176,7 +136,7 @@ async fn an_application_behind_the_edge_learns_who_calls_from_one_header() {
     let answer = forged.post(SEND, json!({"to": "+1"})).await.expect(200);
     assert_eq!(answer.body, "sent");
 
-    let heads = application.heads();
+    let heads = application.requests();
     assert_eq!(heads.len(), 1);
     assert!(!heads[0].contains(&key), "the caller's key is the edge's business:\n{}", heads[0]);
     let parts = parts(&heads[0]);
@@ -192,19 +152,19 @@ async fn an_application_behind_the_edge_learns_who_calls_from_one_header() {
 
 #[tokio::test]
 async fn what_the_edge_refuses_never_reaches_the_application() {
-    let (application, address) = Application::start().await;
-    let app = Operator::new(address).start().await;
+    let application = Application::answering(ANSWER).await;
+    let app = Operator::new(application.address()).start().await;
     let owner = app.tenant("acme", "Pro").await;
     let reader = app.stranger().bearing(&owner.api_key(&["usage.read"]).await);
     assert_eq!(reader.post(SEND, json!({})).await.problem(), "403 permission-denied");
     assert_eq!(app.stranger().post(SEND, json!({})).await.problem(), "401 unauthenticated");
-    assert!(application.heads().is_empty());
+    assert!(application.requests().is_empty());
 }
 
 #[tokio::test]
 async fn with_what_an_application_holds_nobody_speaks_for_the_edge_to_the_api() {
-    let (_application, address) = Application::start().await;
-    let operator = Operator::new(address);
+    let application = Application::answering(ANSWER).await;
+    let operator = Operator::new(application.address());
     let app = operator.start().await;
     assert!(!api_believes(&app, operator.keys("whatsapp").trim()).await);
     // The same statement under the right key: it is the key that was refused.
@@ -222,8 +182,8 @@ async fn with_what_an_application_holds_nobody_speaks_for_the_edge_to_the_api() 
 /// docs/context.md, "Keys", step by step.
 #[tokio::test]
 async fn keys_are_rotated_without_a_request_refused() {
-    let (application, address) = Application::start().await;
-    let operator = Operator::new(address);
+    let application = Application::answering(ANSWER).await;
+    let operator = Operator::new(application.address());
     let (old, new) = (random_hex(), random_hex());
     operator.keep_keys(&[&old]);
     let options = AppOptions {
@@ -257,7 +217,7 @@ async fn keys_are_rotated_without_a_request_refused() {
     let new_keys = operator.keys("whatsapp");
 
     // What came before and after the edge's restart, and who of the applications understands it.
-    let heads = application.heads();
+    let heads = application.requests();
     let [before, after] = &heads[..] else { panic!("two requests: {heads:?}") };
     let understood = |keys: &str, head: &str| {
         let verifier = ContextVerifier::from_hex("whatsapp", keys).expect("keys");

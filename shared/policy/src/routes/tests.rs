@@ -87,11 +87,23 @@ fn only_plain_templates() {
 
 #[test]
 fn abnormal_paths() {
-    for good in ["/", "/a", "/a/b.c", "/a/%C3%A9", "/a/", "/a/..b"] {
+    for good in ["/", "/a", "/a/b.c", "/a/%C3%A9", "/a/", "/a/..b", "/a;v=1/b"] {
         assert!(is_normal_path(good), "{good}");
     }
-    for bad in ["", "a", "//", "/a//b", "/a/./b", "/a/..", "/a/%2E%2e/b", "/a%2Fb", "/a\\b", "/a b"]
-    {
+    for bad in [
+        "",
+        "a",
+        "//",
+        "/a//b",
+        "/a/./b",
+        "/a/..",
+        "/a/%2E%2e/b",
+        "/a%2Fb",
+        "/a\\b",
+        "/a b",
+        "/a/..;/b",
+        "/;/a",
+    ] {
         assert!(!is_normal_path(bad), "{bad}");
     }
 }
