@@ -168,6 +168,7 @@ pub(crate) async fn replace(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn canonical(texts: &[&str]) -> Vec<String> {
         let mut faults = Faults::new();
@@ -191,5 +192,41 @@ mod tests {
         parse_networks(&mut faults, "/networks", &texts, 10);
         let pointers: Vec<_> = faults.into_vec().into_iter().map(|fault| fault.pointer).collect();
         assert_eq!(pointers, ["/networks/0", "/networks/2"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_network_is_taken_in_one_form_that_holds_what_was_sent(
+            bits in any::<u128>(),
+            mapped in any::<bool>(),
+            v4 in any::<bool>(),
+            length in any::<u8>(),
+            spaces in " {0,2}",
+        ) {
+            let low = u32::try_from(bits & u128::from(u32::MAX)).unwrap_or_default();
+            let address = match (v4, mapped) {
+                (true, _) => IpAddr::from(low.to_be_bytes()),
+                (false, true) => IpAddr::V6(std::net::Ipv4Addr::from_bits(low).to_ipv6_mapped()),
+                (false, false) => IpAddr::from(bits.to_be_bytes()),
+            };
+            let sent = format!("{spaces}{address}/{length}{spaces}");
+            let longest = if v4 { 32 } else { 128 };
+            let Some(taken) = parse_network(&sent) else {
+                prop_assert!(length > longest, "{sent}");
+                return Ok(());
+            };
+            prop_assert!(length <= longest, "{sent}");
+            prop_assert_eq!(taken, taken.trunc());
+            prop_assert_eq!(parse_network(&taken.to_string()), Some(taken));
+            let held = if matches!(taken, IpNet::V4(_)) { address.to_canonical() } else { address };
+            prop_assert!(taken.contains(&held), "{sent}: {taken}");
+        }
+
+        #[test]
+        fn any_text_is_a_network_or_a_fault(text in "\\PC{0,40}|[0-9a-f:./]{0,40}") {
+            if let Some(network) = parse_network(&text) {
+                prop_assert_eq!(parse_network(&network.to_string()), Some(network));
+            }
+        }
     }
 }
