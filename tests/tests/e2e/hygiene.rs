@@ -252,6 +252,36 @@ async fn a_client_cannot_have_headers_of_the_edge_removed() {
     }
 }
 
+/// pingora prefers the chunks, as RFC 9112, 6.3 has it, and closes behind the request: what follows is not read
+/// as another one.
+#[tokio::test]
+async fn two_framings_become_one() {
+    let stage = Stage::set(ANSWER).await;
+    for framing in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        "Transfer-Encoding: chunked\r\nContent_Length: 4\r\n",
+    ] {
+        let smuggled = "GET /open/b HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let request = format!(
+            "POST /open/a HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n5\r\nhello\r\n0\r\n\r\n{smuggled}"
+        );
+        let passed = stage.send(&request).await;
+        assert_eq!(passed.status, 200, "{request:?}: {passed:?}");
+        let upstream = passed.upstream.as_deref().expect("a request");
+        assert_eq!(passed.one("transfer-encoding"), "chunked");
+        assert!(lines(upstream).all(|(name, _)| name != "content-length"), "{upstream}");
+        assert!(upstream.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "{upstream:?}");
+    }
+    for framing in
+        ["Content-Length: 4, 5", "Content-Length: +4", "Content-Length: 4\r\nContent-Length: 5"]
+    {
+        let request = format!("POST /open/a HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\nhello");
+        let passed = stage.send(&request).await;
+        assert_eq!((passed.status, &passed.upstream), (400, &None), "{request:?}: {passed:?}");
+    }
+}
+
 #[tokio::test]
 async fn no_connection_becomes_another_protocol() {
     let stage = Stage::set(ANSWER).await;
