@@ -177,10 +177,12 @@ impl Contender {
     async fn wait_until_admitted(&self) -> Result<()> {
         let (address, request) = (self.port.address(), &self.request);
         let admitted = async || load::run(address, request, 1, 1).await.ok();
-        match poll_async(READY_WITHIN, admitted).await {
-            Some(_) => Ok(()),
-            None => bail!("the edge admits nobody:\n{}", tail(self.leash.log())),
+        if poll_async(READY_WITHIN, admitted).await.is_some() {
+            return Ok(());
         }
+        // Once more, for the reason.
+        let refusal = load::run(address, request, 1, 1).await.map(|_| ());
+        bail!("the edge admits nobody: {refusal:?}\n{}", tail(self.leash.log()))
     }
 }
 
@@ -206,8 +208,10 @@ async fn insert_tenant(servers: &Servers, database: &TestDatabase) -> Result<Api
              period_start, period_end)
          VALUES ('{TENANT}', '{TENANT}', 'Enterprise', 1000, 'Monthly', 'USD', 'Active', now(),
              now(), now() + interval '1 month');
-         INSERT INTO memberships (tenant_id, id, email, name, role, status, created_at)
-         VALUES ('{TENANT}', '{TENANT}', 'bench@bench.example', 'Bench', 'Owner', 'Invited', now());
+         INSERT INTO users (id, email, name, created_at)
+         VALUES ('{TENANT}', 'bench@bench.example', 'Bench', now());
+         INSERT INTO memberships (tenant_id, id, user_id, email, name, role, status, created_at)
+         VALUES ('{TENANT}', '{TENANT}', '{TENANT}', 'bench@bench.example', 'Bench', 'Owner', 'Active', now());
          INSERT INTO ip_allowlists (tenant_id, networks, updated_at)
          VALUES ('{TENANT}', '{{10.0.0.0/8,127.0.0.0/8,192.168.0.0/16}}', now());
          INSERT INTO api_keys (tenant_id, id, name, hash, last_four, scopes, created_by, created_at)
