@@ -4,21 +4,19 @@
 use bytes::Bytes;
 use domain::problem::ProblemDocument;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use crate::headers::{self, REQUEST_ID};
 use crate::limiter;
 use crate::problem::Problem;
 
-pub(crate) const REQUEST_ID: &str = "X-Request-Id";
-
 /// Removes from an application's answer what is not the application's to say to a client: what concerns the
 /// connection to the edge, and what the edge itself says.
-pub(crate) fn clean(response: &mut ResponseHeader) {
-    let headers = &response.headers;
+pub(crate) fn clean(headers: &mut HeaderMap) {
     let nominated = headers
         .get_all(CONNECTION)
         .iter()
@@ -30,7 +28,7 @@ pub(crate) fn clean(response: &mut ResponseHeader) {
     // Of most answers there is nothing to remove, and nothing is allocated.
     let removed: Vec<HeaderName> = nominated.chain(listed).collect();
     for name in &removed {
-        response.remove_header(name);
+        headers.remove(name);
     }
 }
 
@@ -64,7 +62,7 @@ pub(crate) async fn problem(
     let document = ProblemDocument::new(problem.kind, problem.detail.clone(), id);
     // A document of plain text fields always serialises.
     let body = serde_json::to_vec(&document).unwrap_or_default();
-    let mut header = ResponseHeader::build(problem.kind.status(), Some(8))?;
+    let mut header = ResponseHeader::build_no_case(problem.kind.status(), Some(8))?;
     header.insert_header(CONTENT_TYPE, ProblemDocument::MEDIA_TYPE)?;
     header.insert_header(CACHE_CONTROL, "no-store")?;
     if problem.kind.status() == 401 {
@@ -78,7 +76,7 @@ pub(crate) async fn problem(
         header.insert_header(ALLOW, methods.join(", "))?;
     }
     if let Some(verdict) = &problem.verdict {
-        limiter::write_headers(&mut header, verdict)?;
+        headers::change_answer(&mut header, |headers| limiter::write_headers(headers, verdict));
     }
     write(session, header, body, request_id).await
 }
@@ -90,7 +88,7 @@ pub(crate) async fn health(
     request_id: &HeaderValue,
 ) -> pingora::Result<()> {
     let (status, line) = crate::metrics::health_line(health);
-    let mut header = ResponseHeader::build(status, Some(4))?;
+    let mut header = ResponseHeader::build_no_case(status, Some(4))?;
     header.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
     header.insert_header(CACHE_CONTROL, "no-store")?;
     write(session, header, line.into_bytes(), request_id).await
@@ -103,7 +101,7 @@ async fn write(
     request_id: &HeaderValue,
 ) -> pingora::Result<()> {
     header.insert_header(CONTENT_LENGTH, body.len())?;
-    header.insert_header(REQUEST_ID, request_id.clone())?;
+    header.insert_header(&REQUEST_ID, request_id.clone())?;
     let head_only = session.req_header().method == http::Method::HEAD;
     session.write_response_header(Box::new(header), head_only).await?;
     if head_only {

@@ -1,6 +1,7 @@
 //! The edge's part in each phase of a request, in phase order: the table of contents. Filters gather, decide
 //! and act; none calls another.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use domain::id::RequestId;
 use domain::problem::ProblemKind;
 use feed::Xid;
 use http::HeaderValue;
+use http::header::{AUTHORIZATION, HOST};
 use jiff::Timestamp;
 use limits::Verdict;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -27,9 +29,10 @@ use policy::{Decision, Grant, HeaderFact, RequestFacts};
 use prometheus::IntGauge;
 
 use crate::access_log::{AccessLog, Line};
-use crate::answer::{self, REQUEST_ID};
+use crate::answer;
 use crate::facts;
 use crate::forward::Passage;
+use crate::headers::{self, API_KEY, COMMITTED, REQUEST_ID, TENANT};
 use crate::limiter;
 use crate::metrics::Vitals;
 use crate::policy_feed::InForce;
@@ -42,8 +45,8 @@ pub(crate) const TRIES_MAX: usize = 3;
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// Longest that one write to a client may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The API's word for "this wrote": stripped, and waited for.
-const COMMITTED: &str = "x-pytake-committed";
+/// Length of a request id's text.
+const REQUEST_ID_LEN: usize = RequestId::PREFIX.len() + 1 + domain::id::SUFFIX_LEN;
 
 /// Everything that a request meets.
 #[derive(Debug)]
@@ -121,7 +124,7 @@ impl ProxyHttp for Edge {
         let peer = session.client_addr().and_then(|address| address.as_inet()).copied();
         let request = session.req_header();
         ctx.client_address = facts::client_address(&self.trusted_proxies, peer, &request.headers);
-        if let HeaderFact::Value(text) = facts::header(request, "x-request-id")
+        if let HeaderFact::Value(text) = facts::header(request, &REQUEST_ID)
             && let Ok(id) = text.parse()
         {
             ctx.request_id = id;
@@ -154,6 +157,8 @@ impl ProxyHttp for Edge {
             Box::pin(answer::problem(session, &problem, &ctx.request_id_value)).await?;
             return Ok(true);
         }
+        // Before pingora copies it for each try; what it said was judged as it came.
+        headers::make_plain(session.req_header_mut());
         Ok(false)
     }
 
@@ -228,11 +233,11 @@ impl ProxyHttp for Edge {
         response: &mut ResponseHeader,
         ctx: &mut Box<Ctx>,
     ) -> pingora::Result<()> {
-        let committed = response.remove_header(COMMITTED);
-        answer::clean(response);
         if response.status.is_informational() {
+            headers::change_answer(response, answer::clean);
             return Ok(());
         }
+        let committed = response.headers.get(&COMMITTED);
         if let Some(committed) = committed {
             let xid = committed.to_str().ok().and_then(|text| text.parse::<Xid>().ok());
             if let Some(xid) = xid
@@ -241,10 +246,13 @@ impl ProxyHttp for Edge {
                 self.vitals.metrics.commit_waits_missed.inc();
             }
         }
-        response.insert_header(REQUEST_ID, ctx.request_id_value.clone())?;
-        if let Some(verdict) = &ctx.verdict {
-            limiter::write_headers(response, verdict)?;
-        }
+        headers::change_answer(response, |headers| {
+            answer::clean(headers);
+            headers.insert(&REQUEST_ID, ctx.request_id_value.clone());
+            if let Some(verdict) = &ctx.verdict {
+                limiter::write_headers(headers, verdict);
+            }
+        });
         Ok(())
     }
 
@@ -308,7 +316,7 @@ impl Edge {
             )
         })?;
 
-        let authorization = facts::header(request, "authorization");
+        let authorization = facts::header(request, &AUTHORIZATION);
         let token = token(authorization);
         let remembered = token.and_then(|token| self.remembered(in_force, token));
         let facts = RequestFacts {
@@ -316,8 +324,8 @@ impl Edge {
             method: request.method.as_str(),
             path,
             authorization,
-            api_key: facts::header(request, "x-api-key"),
-            tenant: facts::header(request, "x-tenant-id"),
+            api_key: facts::header(request, &API_KEY),
+            tenant: facts::header(request, &TENANT),
             client_address: ctx.client_address,
             remembered: remembered.as_deref(),
         };
@@ -371,7 +379,7 @@ impl Edge {
             at: ctx.now,
             request_id: ctx.request_id_value.to_str().unwrap_or_default(),
             client: ctx.client_address,
-            host: request.headers.get("host").and_then(|value| value.to_str().ok()),
+            host: request.headers.get(HOST).and_then(|value| value.to_str().ok()),
             method: request.method.as_str(),
             path: request.uri.path(),
             route: ctx.route.as_ref().map(|route| route.template.as_str()),
@@ -406,6 +414,8 @@ fn not_granted() -> Box<Error> {
 }
 
 fn id_value(id: RequestId) -> HeaderValue {
-    // An id is letters, digits and an underscore, so this cannot fail.
-    HeaderValue::try_from(id.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
+    let mut text = String::with_capacity(REQUEST_ID_LEN);
+    // Writing into a String cannot fail, and an id is letters, digits and an underscore: always a value.
+    let _ = write!(text, "{id}");
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

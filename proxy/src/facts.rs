@@ -5,12 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use domain::host::HostName;
 use domain::problem::ProblemKind;
-use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName};
 use pingora::http::RequestHeader;
 use policy::HeaderFact;
 use policy::forwarded::TrustedProxies;
 use policy::routes::is_normal_path;
 
+use crate::headers::FORWARDED_FOR;
 use crate::problem::Problem;
 
 /// Why a request cannot be read: a sentence for the caller.
@@ -23,7 +24,7 @@ pub(crate) fn host(request: &RequestHeader) -> Result<HostName, Unreadable> {
         let host = text.parse::<HostName>().ok().filter(|_| text.is_ascii());
         host.ok_or("`Host` must be a host name, in its ASCII form.")
     };
-    let header = match HeaderFact::of(values(&request.headers, "host")) {
+    let header = match HeaderFact::of(values(&request.headers, &HOST)) {
         HeaderFact::Absent => None,
         HeaderFact::Value(text) => Some(parse(text)?),
         HeaderFact::Unusable => return Err("`Host` must be sent once."),
@@ -71,7 +72,7 @@ pub(crate) fn check_size(request: &RequestHeader, bytes_max: usize) -> Result<()
 
 /// Refuses a body that says itself that it is too large; one that does not is counted as it comes.
 pub(crate) fn check_body_size(request: &RequestHeader, bytes_max: u64) -> Result<(), Problem> {
-    let stated = request.headers.get("content-length").and_then(|value| value.to_str().ok());
+    let stated = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let bytes = stated.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     if bytes <= bytes_max {
         return Ok(());
@@ -81,7 +82,7 @@ pub(crate) fn check_body_size(request: &RequestHeader, bytes_max: u64) -> Result
 }
 
 /// The fact of the header `name`.
-pub(crate) fn header<'a>(request: &'a RequestHeader, name: &str) -> HeaderFact<'a> {
+pub(crate) fn header<'a>(request: &'a RequestHeader, name: &HeaderName) -> HeaderFact<'a> {
     HeaderFact::of(values(&request.headers, name))
 }
 
@@ -91,10 +92,13 @@ pub(crate) fn client_address(
     peer: Option<SocketAddr>,
     headers: &HeaderMap,
 ) -> IpAddr {
-    trusted.client_address(peer.map(|peer| peer.ip()), values(headers, "x-forwarded-for"))
+    trusted.client_address(peer.map(|peer| peer.ip()), values(headers, &FORWARDED_FOR))
 }
 
-fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+fn values<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl DoubleEndedIterator<Item = &'a [u8]> {
     headers.get_all(name).iter().map(http::HeaderValue::as_bytes)
 }
 

@@ -9,19 +9,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use credentials::SymmetricKey;
 use credentials::edge_context::{self, Binding, ContextKey, EdgeContext, PoolKey};
 use domain::id::RequestId;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use jiff::Timestamp;
 use pingora::http::RequestHeader;
+use pingora::{ErrorType, OrErr};
 use policy::Grant;
 use policy::routes::Auth;
 
-// Spelled as on the wire: pingora looks a `HeaderName`'s case up each time.
-const REQUEST_ID: &str = "X-Request-Id";
-const API_KEY: &str = "x-api-key";
-const TRACE: &str = "Traceparent";
-const FORWARDED_FOR: &str = "X-Forwarded-For";
-const FORWARDED_PROTO: &str = "X-Forwarded-Proto";
-const FORWARDED_HOST: &str = "X-Forwarded-Host";
+use crate::headers::{
+    self, API_KEY, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, REQUEST_ID, TRACE,
+};
+
+static CONTEXT: HeaderName = HeaderName::from_static(edge_context::HEADER);
+/// How many headers are set here.
+const SET: usize = 7;
 
 /// Signs contexts, one key for each pool.
 #[derive(Debug)]
@@ -59,31 +61,29 @@ impl Forwarder {
         passage: &Passage<'_>,
         now: Timestamp,
     ) -> pingora::Result<()> {
-        let host = request.headers.get("host").cloned();
-        plain(request)?;
-        remove_forgeable(request, passage.grant.route.auth);
+        headers::make_plain(request);
+        let mut parts = headers::take_request(request);
+        let headers = &mut parts.headers;
+        remove_forgeable(headers, passage.grant.route.auth);
 
-        request.insert_header(REQUEST_ID, passage.request_id_value.clone())?;
-        request.insert_header(FORWARDED_FOR, passage.client_address.to_string())?;
-        request.insert_header(FORWARDED_PROTO, HeaderValue::from_static(passage.scheme))?;
-        if let Some(host) = host {
-            request.insert_header(FORWARDED_HOST, host)?;
+        headers.reserve(SET);
+        headers.insert(&REQUEST_ID, passage.request_id_value.clone());
+        headers.insert(&FORWARDED_FOR, own_value(passage.client_address.to_string())?);
+        headers.insert(&FORWARDED_PROTO, HeaderValue::from_static(passage.scheme));
+        if let Some(host) = headers.get(HOST).cloned() {
+            headers.insert(&FORWARDED_HOST, host);
         }
-        if !request.headers.get(TRACE).is_some_and(|value| is_traceparent(value.as_bytes())) {
-            request.insert_header(TRACE, new_traceparent())?;
+        if !headers.get(&TRACE).is_some_and(|value| is_traceparent(value.as_bytes())) {
+            headers.insert(&TRACE, own_value(new_traceparent().as_slice())?);
         }
-        if let Some(context) = self.context(request, passage, now) {
-            request.insert_header(edge_context::HEADER, context)?;
+        if let Some(context) = self.context(&parts, passage, now) {
+            parts.headers.insert(&CONTEXT, own_value(context)?);
         }
+        *request = parts.into();
         Ok(())
     }
 
-    fn context(
-        &self,
-        request: &RequestHeader,
-        passage: &Passage<'_>,
-        now: Timestamp,
-    ) -> Option<String> {
+    fn context(&self, request: &Parts, passage: &Passage<'_>, now: Timestamp) -> Option<String> {
         let grant = passage.grant;
         let key = self.keys.get(&grant.route.upstream)?;
         let context = EdgeContext {
@@ -104,31 +104,24 @@ impl Forwarder {
     }
 }
 
-/// Puts the request into its plain form: origin-form target (an absolute one would carry the client's idea of
-/// the host upstream; RFC 9112, 3.2.2), and no memory of how the client capitalised its headers, which costs
-/// as much again as the headers themselves.
-fn plain(request: &mut RequestHeader) -> pingora::Result<()> {
-    let empty = RequestHeader::build_no_case("GET", b"/", Some(0))?;
-    let mut parts: http::request::Parts = std::mem::replace(request, empty).into();
-    if parts.uri.authority().is_some() {
-        let path = parts.uri.path_and_query().cloned();
-        parts.uri = path.map(http::Uri::from).unwrap_or_default();
-    }
-    *request = parts.into();
-    Ok(())
+fn own_value<V>(value: V) -> pingora::Result<HeaderValue>
+where
+    V: TryInto<HeaderValue, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    value.try_into().or_err(ErrorType::InternalError, "the edge's own header is none")
 }
 
-fn remove_forgeable(request: &mut RequestHeader, auth: Auth) {
+fn remove_forgeable(headers: &mut HeaderMap, auth: Auth) {
     let forged: Vec<HeaderName> =
-        request.headers.keys().filter(|name| is_forgeable(name.as_str())).cloned().collect();
+        headers.keys().filter(|name| is_forgeable(name.as_str())).cloned().collect();
     for name in &forged {
-        request.remove_header(name);
+        headers.remove(name);
     }
     // Credentials end here, where they were judged. On a public route nobody looked at them, and an
     // application may have its own.
     if auth != Auth::Public {
-        request.remove_header(&AUTHORIZATION);
-        request.remove_header(API_KEY);
+        headers.remove(AUTHORIZATION);
+        headers.remove(&API_KEY);
     }
 }
 
@@ -158,9 +151,21 @@ fn is_traceparent(value: &[u8]) -> bool {
         && !zero(span)
 }
 
-fn new_traceparent() -> String {
+fn new_traceparent() -> [u8; 55] {
     let (trace, span): (u128, u64) = rand::random();
-    format!("00-{:032x}-{:016x}-01", trace.max(1), span.max(1))
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
+    write_hex(&mut text[3..35], &trace.max(1).to_be_bytes());
+    write_hex(&mut text[36..52], &span.max(1).to_be_bytes());
+    text
+}
+
+/// By hand: `format!` would be the dearest part of the whole header.
+fn write_hex(slots: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in slots.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
 }
 
 #[cfg(test)]

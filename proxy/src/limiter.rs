@@ -1,19 +1,16 @@
 //! The limits of a request: which cells it takes of, and how the outcome reads in headers
 //! (draft-ietf-httpapi-ratelimit-headers-10).
 
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::header::{HeaderValue, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use limits::gcra::WINDOW_SECS;
 use limits::{CellKey, Demand, Demands, Verdict};
-use pingora::http::ResponseHeader;
 use policy::{LimitCell, LimitCells, LimitScope};
 
-// Spelled as on the wire: pingora looks a `HeaderName`'s case up each time.
-const POLICY: &str = "RateLimit-Policy";
-const LIMIT: &str = "RateLimit";
+use crate::headers::{LIMIT, LIMIT_POLICY};
+
 /// What one limit takes up in a header, about.
 const ITEM_LEN: usize = 40;
 
@@ -44,30 +41,38 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// Says in `response` how every limit stands, and after a refusal when to come back.
-pub(crate) fn write_headers(
-    response: &mut ResponseHeader,
-    verdict: &Verdict,
-) -> pingora::Result<()> {
+/// Says in the headers of an answer how every limit stands, and after a refusal when to come back.
+pub(crate) fn write_headers(headers: &mut HeaderMap, verdict: &Verdict) {
     let mut policies = String::with_capacity(ITEM_LEN);
     let mut limits = String::with_capacity(ITEM_LEN);
     for standing in verdict.standings.iter().flatten() {
-        let separator = if policies.is_empty() { "" } else { ", " };
-        let (name, quota, left) = (standing.policy, standing.quota, standing.remaining);
-        let reset_secs = ceil_secs(standing.reset);
-        // Writing into a String cannot fail.
-        let _ = write!(policies, "{separator}\"{name}\";q={quota};w={WINDOW_SECS}");
-        let _ = write!(limits, "{separator}\"{name}\";r={left};t={reset_secs}");
+        let separator = if policies.is_empty() { "\"" } else { ", \"" };
+        for text in [&mut policies, &mut limits] {
+            text.push_str(separator);
+            text.push_str(standing.policy);
+        }
+        push_parameter(&mut policies, "\";q=", standing.quota);
+        push_parameter(&mut policies, ";w=", WINDOW_SECS);
+        push_parameter(&mut limits, "\";r=", standing.remaining);
+        push_parameter(&mut limits, ";t=", ceil_secs(standing.reset));
     }
-    if !policies.is_empty() {
-        response.insert_header(POLICY, policies)?;
-        response.insert_header(LIMIT, limits)?;
+    for (name, text) in [(&LIMIT_POLICY, policies), (&LIMIT, limits)] {
+        // Names of limits, digits and punctuation: always a value.
+        if !text.is_empty()
+            && let Ok(value) = HeaderValue::try_from(text)
+        {
+            headers.insert(name, value);
+        }
     }
     if let Some(refusal) = verdict.refusal {
         let secs = ceil_secs(refusal.retry_after).max(1);
-        response.insert_header(RETRY_AFTER, HeaderValue::from(secs))?;
+        headers.insert(RETRY_AFTER, HeaderValue::from(secs));
     }
-    Ok(())
+}
+
+fn push_parameter(text: &mut String, name: &str, value: u64) {
+    text.push_str(name);
+    text.push_str(itoa::Buffer::new().format(value));
 }
 
 /// What the refused caller reads.
@@ -101,9 +106,9 @@ mod tests {
             standings: [standing("key", 3, 2), standing("plan", 10, 0), None],
             refusal: Some(Refusal { policy: "plan", quota: 10, retry_after }),
         };
-        let mut response = ResponseHeader::build(429, None).unwrap();
-        write_headers(&mut response, &verdict).unwrap();
-        let header = |name: &str| response.headers[name].to_str().unwrap();
+        let mut headers = HeaderMap::new();
+        write_headers(&mut headers, &verdict);
+        let header = |name: &str| headers[name].to_str().unwrap();
         assert_eq!(header("ratelimit-policy"), r#""key";q=3;w=60, "plan";q=10;w=60"#);
         assert_eq!(header("ratelimit"), r#""key";r=2;t=6, "plan";r=0;t=6"#);
         assert_eq!(header("retry-after"), "6");

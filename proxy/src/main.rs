@@ -5,6 +5,7 @@ mod answer;
 mod edge;
 mod facts;
 mod forward;
+mod headers;
 mod limiter;
 mod listeners;
 mod metrics;
