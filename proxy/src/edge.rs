@@ -20,6 +20,7 @@ use http::header::{AUTHORIZATION, HOST};
 use jiff::Timestamp;
 use limits::Verdict;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -113,6 +114,9 @@ impl ProxyHttp for Edge {
             _in_flight: InFlight(gauge),
         })
     }
+
+    /// None: by default pingora would run a compression that is off through every phase of each request.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(
         &self,

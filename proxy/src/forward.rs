@@ -1,7 +1,7 @@
 //! What goes upstream: whatever a client could forge is removed, then the edge's own headers are set, with the
 //! signed context last.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,8 @@ const SET: usize = 7;
 /// Signs contexts, one key for each pool.
 #[derive(Debug)]
 pub(crate) struct Forwarder {
-    keys: HashMap<Arc<str>, ContextKey>,
+    /// Few, so that comparing names costs less than hashing one.
+    keys: BTreeMap<Arc<str>, ContextKey>,
     nonce: AtomicU64,
 }
 
@@ -68,7 +69,7 @@ impl Forwarder {
 
         headers.reserve(SET);
         headers.insert(&REQUEST_ID, passage.request_id_value.clone());
-        headers.insert(&FORWARDED_FOR, own_value(passage.client_address.to_string())?);
+        headers.insert(&FORWARDED_FOR, own_value(address_text(passage.client_address))?);
         headers.insert(&FORWARDED_PROTO, HeaderValue::from_static(passage.scheme));
         if let Some(host) = headers.get(HOST).cloned() {
             headers.insert(&FORWARDED_HOST, host);
@@ -102,6 +103,19 @@ impl Forwarder {
         };
         Some(key.seal(&context, binding, now))
     }
+}
+
+/// IPv4 without `fmt`, which would take longer than all look-ups here.
+fn address_text(address: IpAddr) -> String {
+    let IpAddr::V4(v4) = address else { return address.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for (index, octet) in v4.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
 }
 
 fn own_value<V>(value: V) -> pingora::Result<HeaderValue>
@@ -252,6 +266,13 @@ mod tests {
         let binding = |path_and_query| Binding { audience: "api", method: "GET", path_and_query };
         assert!(key.open(value, binding("/a?b=c"), Timestamp::UNIX_EPOCH).is_ok());
         assert!(key.open(value, binding("/a?b=d"), Timestamp::UNIX_EPOCH).is_err());
+    }
+
+    #[test]
+    fn addresses_are_written_as_rust_writes_them() {
+        for text in ["0.0.0.0", "192.0.2.1", "255.255.255.255", "2001:db8::1"] {
+            assert_eq!(address_text(text.parse().unwrap()), text);
+        }
     }
 
     #[test]

@@ -2,8 +2,7 @@
 //! share of the limit.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -20,7 +19,7 @@ const SHARDS: usize = 64;
 const IDLE_US: u64 = 60_000_000;
 
 /// Names a cell. The caller says what the numbers mean; equal keys share a limit in every process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CellKey {
     /// What is limited, e.g. `tenant`; part of the key in Redis.
     pub space: &'static str,
@@ -28,6 +27,14 @@ pub struct CellKey {
     pub id: u128,
     /// Which part of it, where it has parts.
     pub part: u64,
+}
+
+impl Hash for CellKey {
+    /// Without the space: whose ids are alike is told apart by `Eq`, and few are.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.id);
+        state.write_u64(self.part);
+    }
 }
 
 /// A cell and who waits for it.
@@ -132,24 +139,27 @@ impl Share {
     }
 }
 
+/// Which shard holds a cell. Whoever guessed ids of one shard would gain only that its threads meet; the map
+/// in it hashes with a secret.
+fn shard_of(key: CellKey) -> usize {
+    let bytes = key.id.to_le_bytes().into_iter().chain(key.part.to_le_bytes());
+    usize::from(bytes.fold(0, |mixed: u8, byte| mixed ^ byte)) % SHARDS
+}
+
 /// All cells.
 #[derive(Debug)]
 pub(crate) struct Cells {
     shards: Vec<RwLock<HashMap<CellKey, Arc<Cell>>>>,
-    hasher: RandomState,
 }
 
 impl Cells {
     pub(crate) fn new() -> Self {
-        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
-        Self { shards, hasher: RandomState::new() }
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
     }
 
     /// The cell of `key`, made if it is new.
     pub(crate) fn get(&self, key: CellKey, rate: Rate) -> Arc<Cell> {
-        #[expect(clippy::cast_possible_truncation, reason = "the remainder is below SHARDS")]
-        let index = (self.hasher.hash_one(key) % SHARDS as u64) as usize;
-        let shard = &self.shards[index];
+        let shard = &self.shards[shard_of(key)];
         if let Some(cell) = shard.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Arc::clone(cell);
         }
