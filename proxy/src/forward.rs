@@ -62,8 +62,7 @@ impl Forwarder {
         passage: &Passage<'_>,
         now: Timestamp,
     ) -> pingora::Result<()> {
-        headers::make_plain(request);
-        let mut parts = headers::take_request(request);
+        let mut parts = headers::take_plain(request);
         let headers = &mut parts.headers;
         remove_forgeable(headers, passage.grant.route.auth);
 

@@ -19,26 +19,26 @@ pub(crate) static COMMITTED: HeaderName = HeaderName::from_static("x-pytake-comm
 /// Most headers that the edge or pingora adds to an answer.
 const ADDED_TO_ANSWER: usize = 6;
 
-/// Forgets how the client capitalised its headers, and makes the target origin-form: an absolute one would
-/// carry the client's idea of the host upstream (RFC 9112, 3.2.2).
-///
-/// pingora keeps a second map for the capitals; HTTP does not care, and each copy and change costs twice.
+/// Puts `request` into its plain form, which [`take_plain`] describes.
 pub(crate) fn make_plain(request: &mut RequestHeader) {
-    let mut parts = take_request(request);
+    *request = take_plain(request).into();
+}
+
+/// The parts of `request` in plain form, to be put back once they are changed: with an origin-form target, as
+/// an absolute one would carry the client's idea of the host upstream (RFC 9112, 3.2.2), and no memory of how
+/// the client capitalised its headers. pingora keeps a second map for that; HTTP does not care, and each copy
+/// and change would cost twice.
+pub(crate) fn take_plain(request: &mut RequestHeader) -> request::Parts {
+    let (empty, ()) = Request::new(()).into_parts();
+    let mut parts: request::Parts = std::mem::replace(request, empty.into()).into();
     if parts.uri.authority().is_some() {
         let path = parts.uri.path_and_query().cloned();
         parts.uri = path.map(http::Uri::from).unwrap_or_default();
     }
-    *request = parts.into();
+    parts
 }
 
-/// The parts of `request`, to be put back once they are changed.
-pub(crate) fn take_request(request: &mut RequestHeader) -> request::Parts {
-    let (empty, ()) = Request::new(()).into_parts();
-    std::mem::replace(request, empty.into()).into()
-}
-
-/// Changes the headers of an answer, all at once, and forgets its capitals as [`make_plain`] does.
+/// Changes the headers of an answer, all at once, and forgets its capitals as [`take_plain`] does.
 pub(crate) fn change_answer(answer: &mut ResponseHeader, change: impl FnOnce(&mut HeaderMap)) {
     let (empty, ()) = Response::new(()).into_parts();
     let mut parts: response::Parts = std::mem::replace(answer, empty.into()).into();

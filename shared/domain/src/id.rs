@@ -22,11 +22,11 @@ pub struct IdError {
 }
 
 fn encode(uuid: Uuid) -> [u8; SUFFIX_LEN] {
-    let bits = uuid.as_u128();
+    let mut bits = uuid.as_u128();
     let mut text = [0; SUFFIX_LEN];
-    for (index, slot) in text.iter_mut().enumerate() {
-        let shift = 5 * (SUFFIX_LEN - 1 - index);
-        *slot = ALPHABET[((bits >> shift) & 0x1f) as usize];
+    for slot in text.iter_mut().rev() {
+        *slot = ALPHABET[(bits & 0x1f) as usize];
+        bits >>= 5;
     }
     text
 }
