@@ -2,6 +2,16 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// An address cannot be had.
 #[derive(Debug)]
@@ -56,6 +66,37 @@ pub(crate) fn available(wanted: &[SocketAddr]) -> Result<Vec<SocketAddr>, Taken>
             Ok(found)
         }
         None => Ok(found),
+    }
+}
+
+/// Whether the public listeners take connections yet: pingora starts its services in no promised order, and an
+/// edge that is called ready too early would be sent requests that nobody takes.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    addresses: Vec<SocketAddr>,
+    open: AtomicBool,
+}
+
+impl Opening {
+    pub(crate) const fn of(addresses: Vec<SocketAddr>) -> Self {
+        Self { addresses, open: AtomicBool::new(false) }
+    }
+
+    /// Whether all of them take connections.
+    pub(crate) fn is_over(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Opening {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        for address in &self.addresses {
+            while TcpStream::connect(address).await.is_err() {
+                sleep(LOOK_INTERVAL).await;
+            }
+        }
+        self.open.store(true, Ordering::Relaxed);
     }
 }
 

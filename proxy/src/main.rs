@@ -43,11 +43,12 @@ use settings::{KeyFile, Settings};
 
 use crate::access_log::AccessLog;
 use crate::edge::{Edge, TRIES_MAX};
+use crate::listeners::Opening;
 use crate::metrics::{Metrics, Vitals};
 use crate::policy_feed::PolicyFeed;
 use crate::reload::Reload;
 use crate::shutdown::{Exit, Leases, Signals};
-use crate::table::{Table, TableSource};
+use crate::table::{Table, TableSource, read_routes};
 use crate::upstreams::Checks;
 
 #[global_allocator]
@@ -130,7 +131,7 @@ fn prepare() -> anyhow::Result<Prepared> {
             settings.edge.base_domain.clone(),
             settings.edge.platform_hosts.iter().cloned(),
         ),
-        routes: source.routes()?,
+        routes: read_routes(&source.routes_file)?,
         peppers: peppers.into_iter().map(Pepper::new).collect(),
         token_issuer: settings.api.token_issuer.clone(),
         token_audience: settings.api.token_audience.clone(),
@@ -158,6 +159,7 @@ fn serve(prepared: Prepared) -> anyhow::Result<()> {
         metrics: Arc::clone(&metrics),
         policy: Arc::new(PolicyFeed::new(feed, table)),
         limiter: Arc::new(Limiter::new(&settings.redis.key_prefix, edge_id)),
+        opening: Arc::new(Opening::of(public.clone())),
         policy_stale_after: settings.edge.policy_stale_after(),
     };
     let reload = Reload { source, policy: Arc::clone(&vitals.policy), metrics };
@@ -222,6 +224,8 @@ fn add_background(
         "upstreams".to_owned(),
         Arc::new(Checks(Arc::clone(&vitals.policy))),
     ));
+    let opening = Arc::clone(&vitals.opening);
+    server.add_service(GenBackgroundService::new("opening".to_owned(), opening));
     server.add_service(GenBackgroundService::new("leases".to_owned(), Arc::new(leases)));
     server.add_service(GenBackgroundService::new("exit".to_owned(), Arc::new(exit)));
 }

@@ -16,6 +16,7 @@ use prometheus::{
     Registry,
 };
 
+use crate::listeners::Opening;
 use crate::policy_feed::PolicyFeed;
 
 /// Bounds of the histogram of decisions, in seconds.
@@ -224,6 +225,7 @@ pub(crate) struct Vitals {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) policy: Arc<PolicyFeed>,
     pub(crate) limiter: Arc<Limiter>,
+    pub(crate) opening: Arc<Opening>,
     /// Age of the policy past which nothing is decided by it.
     pub(crate) policy_stale_after: Duration,
 }
@@ -236,6 +238,9 @@ impl Vitals {
 
     /// Whether the edge can do its work, or why not.
     pub(crate) fn ready(&self) -> Result<(), String> {
+        if !self.opening.is_over() {
+            return Err("the public listeners are not open yet".to_owned());
+        }
         if self.policy.current().is_none() {
             return Err("no policy has been loaded yet; is Postgres up?".to_owned());
         }

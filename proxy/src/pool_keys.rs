@@ -10,13 +10,12 @@ use domain::secret::Secret;
 use policy::routes::RouteTable;
 use settings::Settings;
 
+use crate::table::read_routes;
+
 /// Prints the keys of `pool`, one for each line of the context key file, in its order.
 pub(crate) fn print(pool: &str) -> anyhow::Result<()> {
     let settings = Settings::load()?;
-    let file = &settings.edge.routes_file;
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the route table {}", file.display()))?;
-    let routes = RouteTable::parse(&file.display().to_string(), &text)?;
+    let routes = read_routes(&settings.edge.routes_file)?;
     let context_keys = settings.secrets.edge_context_key_file.read()?;
     let keys = derive(pool, &routes, context_keys.into_iter().map(SymmetricKey::new))?;
     let mut out = std::io::stdout().lock();

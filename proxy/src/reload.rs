@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::metrics::Metrics;
 use crate::policy_feed::PolicyFeed;
-use crate::table::TableSource;
+use crate::table::{TableSource, read_routes};
 
 /// Waits for SIGHUP.
 pub(crate) struct Reload {
@@ -49,7 +49,8 @@ impl Reload {
     /// Loads the table and puts it in force; returns how many routes it has.
     async fn reload(&self) -> anyhow::Result<usize> {
         let before = self.policy.table();
-        let site = Site { routes: self.source.routes()?, ..Site::clone(&before.site) };
+        let site =
+            Site { routes: read_routes(&self.source.routes_file)?, ..Site::clone(&before.site) };
         let routes = site.routes.len();
         let table = self.source.table(site, Some(&before.upstreams))?;
         // New peers are known to be fit, or not, before anybody is sent to them.

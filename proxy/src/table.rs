@@ -2,7 +2,7 @@
 //! keys of their contexts. Replaced as one, so that no request meets half of a new table.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -30,15 +30,15 @@ pub(crate) struct TableSource {
     pub(crate) context_key: SymmetricKey,
 }
 
-impl TableSource {
-    /// Reads the file.
-    pub(crate) fn routes(&self) -> anyhow::Result<RouteTable> {
-        let file = self.routes_file.display();
-        let text = std::fs::read_to_string(&self.routes_file)
-            .with_context(|| format!("cannot read the route table {file}; set edge.routes_file"))?;
-        Ok(RouteTable::parse(&file.to_string(), &text)?)
-    }
+/// Reads the route table at `file`.
+pub(crate) fn read_routes(file: &Path) -> anyhow::Result<RouteTable> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the route table {name}; set edge.routes_file"))?;
+    Ok(RouteTable::parse(&name.to_string(), &text)?)
+}
 
+impl TableSource {
     /// A table of `site`. Peers that `before` knows keep what is known of them.
     pub(crate) fn table(&self, site: Site, before: Option<&Upstreams>) -> anyhow::Result<Table> {
         let upstreams = Upstreams::new(&site.routes, &self.peers, before)?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bolero::produce;
 use credentials::SymmetricKey;
-use credentials::edge_context::{Binding, ContextKey, EdgeContext, Principal};
+use credentials::edge_context::{Binding, ContextKey, EdgeContext, PoolKey, Principal};
 use domain::id::{RequestId, TenantId};
 use domain::plan::PlanName;
 use domain::secret::Secret;
@@ -18,7 +18,7 @@ const BINDING: Binding<'static> =
 
 #[test]
 fn fuzz() {
-    let key = ContextKey::new(&SymmetricKey::new(Secret::new([5; 32])), "api");
+    let key = ContextKey::new(&PoolKey::derive(&SymmetricKey::new(Secret::new([5; 32])), "api"));
     let now = Timestamp::from_second(1_700_000_000).expect("a time");
     let changes = produce::<Vec<(u16, u8, u8)>>().with().len(0_usize..5);
     let target = bolero::check!().with_generator((
