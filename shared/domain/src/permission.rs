@@ -27,7 +27,7 @@ macro_rules! permissions {
     ($($(#[$doc:meta])* $name:ident: $roles:literal,)*) => {
         /// One thing that a principal may do in a tenant.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String")]
+        #[serde(try_from = "String", into = "String")]
         #[repr(u8)]
         pub enum Permission { $($(#[$doc])* $name,)* }
 
@@ -50,6 +50,12 @@ macro_rules! permissions {
                     $(stringify!($name) => Ok(Self::$name),)*
                     _ => Err(UnknownName::of(&[$(stringify!($name),)*])),
                 }
+            }
+        }
+
+        impl From<Permission> for String {
+            fn from(permission: Permission) -> Self {
+                permission.as_str().to_owned()
             }
         }
 

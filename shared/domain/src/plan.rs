@@ -10,7 +10,7 @@ macro_rules! spelled_enum {
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
         )]
-        #[serde(try_from = "String")]
+        #[serde(try_from = "String", into = "String")]
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
@@ -40,6 +40,12 @@ macro_rules! spelled_enum {
 
             fn try_from(text: String) -> Result<Self, crate::tenant::UnknownName> {
                 text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.as_str().to_owned()
             }
         }
 

@@ -309,7 +309,7 @@ async fn no_connection_becomes_another_protocol() {
 async fn an_application_cannot_speak_for_the_edge_or_its_connection() {
     let forged = "Keep-Alive: forged\r\nProxy-Authenticate: forged\r\nProxy-Authentication-Info: forged\r\nProxy-Connection: forged\r\nTE: forged\r\nTrailer: forged\r\nUpgrade: forged\r\nX-Request-Id: forged\r\nx-request-id: forged\r\nX-Pytake-Committed: forged\r\nX-Pytake-Context: forged\r\nServer: forged\r\n";
     let answer = format!(
-        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n{forged}\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close, X-Nominated, Content-Length\r\nConnection: X-Too\r\nX-Nominated: forged\r\nX-Too: forged\r\n{forged}X-Mine: mine\r\n\r\nsent"
+        "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n{forged}\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close, X-Nominated, Content-Length\r\nConnection: X-Too\r\nX-Nominated: forged\r\nX-Too: forged\r\n{forged}X-Mine: mine\r\n\r\nsent"
     );
     let stage = Stage::set(&answer).await;
     let address = stage.app.url().replace("http://", "");
@@ -317,7 +317,7 @@ async fn an_application_cannot_speak_for_the_edge_or_its_connection() {
     let answer = harness::raw_to_end(&address, request.as_bytes()).await;
     assert!(!answer.contains("forged"), "{answer}");
     let (hint, answer) = answer.split_once("\r\n\r\n").expect("a hint and an answer");
-    assert_eq!(hint, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>");
+    assert_eq!(hint, "HTTP/1.1 103 Early Hints\r\nlink: </a.css>");
     assert!(one(answer, "x-request-id").starts_with("req_"), "{answer}");
     assert_eq!((one(answer, "content-length"), one(answer, "x-mine")), ("4", "mine"));
     assert_eq!(one(answer, "connection"), "close");

@@ -1,10 +1,15 @@
+use std::num::NonZeroU32;
+
+use credentials::access_token::PublicJwk;
 use credentials::api_key::ApiKeyHash;
-use domain::id::{ApiKeyId, TenantId};
-use domain::permission::PermissionSet;
+use domain::id::{ApiKeyId, MembershipId, SessionId, TenantId, UserId};
+use domain::permission::{PermissionSet, Role};
+use domain::plan::PlanName;
+use domain::tenant::TenantStatus;
 use policy::cidr::AddressList;
 use policy::hosts::PlatformHosts;
 use policy::routes::RouteTable;
-use policy::snapshot::ApiKey;
+use policy::snapshot::{ApiKey, Member, Tenant};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -76,6 +81,52 @@ fn what_was_noted_is_there_after_a_kill() {
     assert_eq!(restore(folder.path()).unwrap().current_at, at(2), "too soon to be noted");
     local.append(Vec::new(), &position(3), at(8));
     assert_eq!(restore(folder.path()).unwrap().current_at, at(8));
+}
+
+/// Formats that do not describe themselves read back only what was written the same way.
+#[test]
+fn every_kind_of_change_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let tenant_id = TenantId::from_uuid(Uuid::from_u128(1));
+    let tenant = |plan| Tenant {
+        subdomain: "acme".into(),
+        status: TenantStatus::Suspended,
+        plan,
+        calls_per_minute: NonZeroU32::MIN,
+        require_two_factor: true,
+        networks: AddressList::new(["2001:db8::/32".parse().unwrap()]),
+    };
+    let user = UserId::from_uuid(Uuid::from_u128(2));
+    let jwk = PublicJwk {
+        kty: "OKP".to_owned(),
+        crv: "Ed25519".to_owned(),
+        x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".to_owned(),
+        kid: "k".to_owned(),
+        usage: "sig".to_owned(),
+        alg: "EdDSA".to_owned(),
+    };
+    let mut changes = vec![
+        change(1, true),
+        Change::Domain("shop.example".parse().unwrap(), Some(tenant_id)),
+        Change::RevokedSession(SessionId::from_uuid(Uuid::from_u128(3)), Some(at(7))),
+        Change::SigningKeys(vec![jwk]),
+    ];
+    changes.extend(PlanName::ALL.iter().map(|plan| Change::Tenant(tenant_id, Some(tenant(*plan)))));
+    changes.extend(Role::ALL.iter().map(|role| {
+        let id = MembershipId::from_uuid(Uuid::from_u128(4));
+        Change::Member(
+            tenant_id,
+            user,
+            Some(Member { id, role: *role, permissions: role.permissions() }),
+        )
+    }));
+    let whole = policy(&changes);
+    let mut local = kept(folder.path(), &whole);
+    assert!(restore(folder.path()).unwrap().policy.knows_as_much_as(&whole));
+    let later = [Change::Tenant(tenant_id, None), Change::Member(tenant_id, user, None)];
+    local.append(later.to_vec(), &position(2), at(2));
+    changes.extend(later);
+    assert!(restore(folder.path()).unwrap().policy.knows_as_much_as(&policy(&changes)));
 }
 
 #[test]

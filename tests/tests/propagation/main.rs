@@ -1,0 +1,7 @@
+//! How changes reach the edges: the feed on a real database, whatever the order of commits, and through gaps
+//! and restarts.
+
+mod interleaving;
+mod order;
+mod restart;
+mod world;
