@@ -128,9 +128,13 @@ impl Actor {
         self.send(method, path, Some(("application/json", body.to_string().into_bytes()))).await
     }
 
-    /// GET of something that may not be there yet.
-    pub(crate) async fn try_get(&self, path: &str) -> Option<Answer> {
-        let answer = self.http.get(format!("{}{path}", self.base)).send().await.ok()?;
+    /// GET of something that may not be there: `None` when no answer comes.
+    pub async fn try_get(&self, path: &str) -> Option<Answer> {
+        let mut request = self.http.get(format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.ok()?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Some(Answer { status, headers, body: answer.text().await.ok()? })
     }

@@ -27,6 +27,9 @@ const LOG_LINES_SHOWN: usize = 40;
 /// Of everybody in the tests.
 pub const PASSWORD: &str = "correct horse battery staple 7";
 
+/// The name under which a second edge runs.
+pub(crate) const SECOND_EDGE: &str = "pytake-proxy-2";
+
 /// What differs from the usual.
 #[derive(Debug, Clone, Default)]
 pub struct AppOptions {
@@ -56,6 +59,7 @@ pub struct App {
     options: AppOptions,
     programs: Vec<Running>,
     ports: [Port; 2],
+    second_edge: Option<Port>,
     home: TempDir,
     canaries: Canaries,
     client: Actor,
@@ -90,6 +94,7 @@ impl App {
             options,
             programs: Vec::new(),
             ports,
+            second_edge: None,
             home,
             canaries,
             client,
@@ -188,6 +193,25 @@ impl App {
         self.programs.retain(|running| running.name != name);
         self.run(name);
         self.wait_until_ready().await;
+    }
+
+    /// Starts a stopped program again, ready or not.
+    pub fn start_again(&mut self, name: &'static str) {
+        self.programs.retain(|running| running.name != name);
+        self.run(name);
+    }
+
+    /// Starts a second edge beside the first and answers where it is, once it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn another_edge(&mut self) -> String {
+        let port = reserve().expect("a port");
+        let address = port.address();
+        self.second_edge = Some(port);
+        self.run(SECOND_EDGE);
+        self.wait_until_ready().await;
+        format!("http://{address}")
     }
 
     /// Someone without any credential.

@@ -30,6 +30,8 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(3);
 /// How long a revoked session is remembered. Its access tokens are good for minutes.
 const SESSION_MEMORY: SignedDuration = SignedDuration::from_hours(1);
+/// How often the file on disk is looked after; it is there so much after the first policy.
+const TEND_INTERVAL: Duration = Duration::from_millis(200);
 const FORGET_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A policy and the moment of the database that it shows.
@@ -105,6 +107,14 @@ impl Feed {
     /// from the database, reconnecting when it was away. Run it once.
     pub async fn run(&self, site: Arc<Site>) {
         self.restore(Arc::clone(&site)).await;
+        // What is on disk is looked after whether or not there is a database.
+        tokio::select! {
+            () = self.follow_for_ever(site) => {}
+            () = self.tend_for_ever() => {}
+        }
+    }
+
+    async fn follow_for_ever(&self, site: Arc<Site>) {
         let mut backoff = BACKOFF_MIN;
         loop {
             let outcome = self.follow(&site, &mut backoff).await;
@@ -195,7 +205,7 @@ impl Feed {
                     while listener.next_buffered().is_some() {}
                 }
                 () = self.nudge.notified() => {}
-                _ = poll.tick() => self.tend().await,
+                _ = poll.tick() => {}
                 _ = forget.tick() => {
                     self.forget_sessions().await;
                     continue;
@@ -252,6 +262,14 @@ impl Feed {
     fn publish(&self, policy: Policy, position: Position) {
         self.status.confirm(Duration::ZERO);
         self.latest.send_replace(Some(Arc::new(Loaded { policy, position })));
+    }
+
+    async fn tend_for_ever(&self) {
+        let mut tick = interval(TEND_INTERVAL);
+        loop {
+            tick.tick().await;
+            self.tend().await;
+        }
     }
 
     /// Looks after what is on disk.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{App, Running};
+use super::{App, Running, SECOND_EDGE};
 use crate::actor::Actor;
 use crate::environment::settings_variables;
 use crate::leash::{Spawn, tail};
@@ -29,22 +29,29 @@ impl App {
         let own = [
             ("PYTAKE_DATABASE__URL", database_url),
             ("PYTAKE_EDGE__METRICS_LISTEN", metrics.address().to_string()),
-            (
-                "PYTAKE_EDGE__STATE_DIR",
-                self.home.path().join("edge").to_string_lossy().into_owned(),
-            ),
+            ("PYTAKE_EDGE__STATE_DIR", self.state_dir(name)),
             ("PYTAKE_API__METRICS_LISTEN", metrics.address().to_string()),
             ("PYTAKE_WORKERS__METRICS_LISTEN", metrics.address().to_string()),
         ];
-        let leash = Spawn::new(program(name).expect("built programs"), self.log(name))
+        let second = self.second_edge.as_ref().filter(|_| name == SECOND_EDGE);
+        let listen =
+            second.map(|port| ("PYTAKE_EDGE__LISTEN", format!("[\"{}\"]", port.address())));
+        let binary = if second.is_some() { "pytake-proxy" } else { name };
+        let leash = Spawn::new(program(binary).expect("built programs"), self.log(name))
             .without(settings_variables())
             .variables(self.settings())
             .variables(own)
+            .variables(listen)
             .variables(self.options.settings.iter().cloned())
             .in_directory(root())
             .start()
             .expect("a program starts");
         self.programs.push(Running { name, leash, metrics });
+    }
+
+    /// Each edge keeps its policy in a folder of its own.
+    fn state_dir(&self, name: &str) -> String {
+        self.home.path().join("state").join(name).to_string_lossy().into_owned()
     }
 
     /// What all three programs are told.

@@ -13,6 +13,7 @@ mod people;
 mod plans;
 mod quick_start;
 mod rate_limits;
+mod route_reload;
 mod sign_up;
 mod tenants;
 mod trust;
