@@ -1,5 +1,6 @@
 //! `cargo dev bench NAME`: one bench with what it needs, as a table or as one JSON object.
 
+mod allocations;
 mod cpu;
 mod figures;
 mod load;

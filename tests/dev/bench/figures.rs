@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 pub(super) enum Bar {
     /// Must be lower than this.
     Below(f64),
+    /// Must be this or lower.
+    AtMost(f64),
     /// Measured to explain another figure.
     None,
 }
@@ -24,13 +26,14 @@ impl Figure {
     fn holds(&self) -> Option<bool> {
         match self.bar {
             Bar::Below(bar) => Some(self.value < bar),
+            Bar::AtMost(bar) => Some(self.value <= bar),
             Bar::None => None,
         }
     }
 
     fn json(&self) -> Value {
         let bar = match self.bar {
-            Bar::Below(bar) => Some(bar),
+            Bar::Below(bar) | Bar::AtMost(bar) => Some(bar),
             Bar::None => None,
         };
         json!({
@@ -45,6 +48,7 @@ impl Figure {
     fn row(&self) -> String {
         let bar = match self.bar {
             Bar::Below(bar) => format!("< {bar}"),
+            Bar::AtMost(bar) => format!("≤ {bar}"),
             Bar::None => String::new(),
         };
         let holds = match self.holds() {

@@ -1,10 +1,15 @@
 //! What the policy costs: CPU per request of the edge, with a key, an allowlist, a limit and the signed
-//! context, over the same pingora proxy without any of it, before the same upstream.
+//! context, over the same pingora proxy without any of it, before the same upstream; and what a decision, a
+//! start and a change cost among a million keys.
+
+mod crowd;
+mod decision;
+mod propagation;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use credentials::SymmetricKey;
 use credentials::api_key::{ApiKey, Pepper};
 use harness::{
@@ -21,7 +26,7 @@ use crate::say;
 const CONNECTIONS: usize = 16;
 /// One for each contender, so that CPU per request is not a matter of how threads share.
 const THREADS: usize = 1;
-const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_WITHIN: Duration = Duration::from_secs(60);
 const TENANT: &str = "00000000-0000-7000-8000-000000000001";
 /// Of the first bench in FIGURES.
 const RATIO_MAX: f64 = 1.10;
@@ -39,8 +44,9 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
         Length::Quick => (5, 30_000),
         Length::Full => (11, 100_000),
     };
-    let home = tempfile::tempdir()?;
     let servers = Servers::start().await?;
+    let mut figures = at_scale(&servers, length).await?;
+    let home = tempfile::tempdir()?;
     let database = servers.database().await;
     let key = insert_tenant(&servers, &database).await?;
     let upstream = load::start_upstream().await?;
@@ -64,13 +70,50 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
         median(&micros.iter().zip(raw).map(|(with, without)| with / without).collect::<Vec<_>>())
     };
     let figure = |name, value| Figure { name, value, bar: Bar::None };
-    Ok(vec![
+    figures.extend([
         Figure { name: "policy_cpu_ratio", value: ratio(edge), bar: Bar::Below(RATIO_MAX) },
         figure("policy_and_access_log_cpu_ratio", ratio(logging)),
         figure("raw_proxy_cpu_per_request_us", median(raw)),
         figure("edge_cpu_per_request_us", median(edge)),
         figure("edge_and_access_log_cpu_per_request_us", median(logging)),
-    ])
+    ]);
+    Ok(figures)
+}
+
+/// What is measured among a million keys.
+async fn at_scale(servers: &Servers, length: Length) -> Result<Vec<Figure>> {
+    let changes = if length == Length::Quick { 200 } else { 1_000 };
+    let home = [tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?];
+    let database = servers.database().await;
+    let pepper = Pepper::new(SymmetricKey::new(pepper(servers)?));
+    say::note("inserting 100,000 tenants with 1,000,000 keys");
+    crowd::insert(&database, &pepper).await?;
+    let url = database.url_as("pytake_edge");
+    let mut figures = decision::measure(url, pepper, home[2].path()).await?;
+
+    let (upstream, key) = (load::start_upstream().await?, crowd::key(0));
+    let first = start_edge(&home[0], servers, &database, upstream, &key, 0).await?;
+    let second = start_edge(&home[1], servers, &database, upstream, &key, 0).await?;
+    let megabytes = resident_mb(first.leash.pid())?;
+    figures.push(Figure { name: "policy_memory_mb", value: megabytes, bar: Bar::Below(300.0) });
+    let edges = [first.port.address(), second.port.address()];
+    let busy = edges.map(|edge| tokio::spawn(keep_busy(edge, first.request.clone())));
+    figures.extend(propagation::measure(&mut database.connect().await, edges, changes).await?);
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+    Ok(figures)
+}
+
+/// Load without an end.
+async fn keep_busy(edge: SocketAddr, request: String) {
+    while load::run(edge, &request, CONNECTIONS / 4, 100_000).await.is_ok() {}
+}
+
+/// Memory that a process holds (`VmRSS`).
+fn resident_mb(pid: i32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0).context("the kernel does not say")
 }
 
 impl Contender {

@@ -55,7 +55,7 @@ async fn a_new_route_table_takes_over_and_a_broken_one_changes_nothing() {
     let second = Application::answering(ANSWER).await;
     let more = format!("{pool}\nupstreams.more = {{ peers = [\"{}\"] }}", second.address());
     let rows = format!("{}\n{}", row("/always"), row("/later").replace("mine", "more"));
-    routes_with(folder.path(), &more, &rows);
+    assert_eq!(routes_with(folder.path(), &more, &rows), file);
     app.process("pytake-proxy").signal(Signal::HUP);
     becomes(&caller, "/later", 200).await;
     assert_eq!(second.requests().len(), 1, "a new pool is called at once");
@@ -71,7 +71,7 @@ async fn a_new_route_table_takes_over_and_a_broken_one_changes_nothing() {
     caller.get("/later").await.expect(200);
 
     // And back: what is gone from the table is gone.
-    routes_with(folder.path(), &pool, &row("/always"));
+    assert_eq!(routes_with(folder.path(), &pool, &row("/always")), file);
     app.process("pytake-proxy").signal(Signal::HUP);
     becomes(&caller, "/later", 404).await;
     assert_eq!(reloads(&operator, "loaded").await, 2);
