@@ -67,21 +67,24 @@ pub enum TokenError {
     Invalid,
 }
 
-/// The public half of a signing key, as published (RFC 7517, RFC 8037).
+/// The public half of a signing key, as published (RFC 7517; RFC 8037 for Ed25519, RFC 7518 for P-256).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicJwk {
-    /// Key type: `OKP`.
+    /// Key type: `OKP` or `EC`.
     pub kty: String,
-    /// Curve: `Ed25519`.
+    /// Curve: `Ed25519` or `P-256`.
     pub crv: String,
-    /// The public key, base64url.
+    /// The public key, or its first coordinate, base64url.
     pub x: String,
+    /// The second coordinate of a key on P-256, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub y: Option<String>,
     /// The key's id.
     pub kid: String,
     /// Use: `sig`.
     #[serde(rename = "use")]
     pub usage: String,
-    /// Algorithm: `EdDSA`.
+    /// Algorithm: `EdDSA` or `ES256`.
     pub alg: String,
 }
 
@@ -104,6 +107,7 @@ pub fn generate_signing_key(
         kty: "OKP".to_owned(),
         crv: "Ed25519".to_owned(),
         x: URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()),
+        y: None,
         kid: id.to_string(),
         usage: "sig".to_owned(),
         alg: "EdDSA".to_owned(),
@@ -151,7 +155,13 @@ impl std::fmt::Debug for TokenIssuer {
 /// Verifies tokens against the published keys.
 #[derive(Clone)]
 pub struct TokenVerifier {
-    keys: HashMap<String, DecodingKey>,
+    keys: HashMap<String, VerifyingKey>,
+}
+
+/// A published key, with what a token signed by it must be.
+#[derive(Clone)]
+struct VerifyingKey {
+    key: DecodingKey,
     validation: Validation,
 }
 
@@ -159,20 +169,11 @@ impl TokenVerifier {
     /// A verifier for tokens of `issuer` to `audience` under `keys`; keys of other kinds are left out.
     #[must_use]
     pub fn new(issuer: &str, audience: &str, keys: impl IntoIterator<Item = PublicJwk>) -> Self {
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[audience]);
-        // A claim of the wrong type counts as absent (CVE-2026-25537), so all must be present. Times are
-        // judged by the caller's clock, below.
-        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
+        let keys = keys.into_iter();
         let keys = keys
-            .into_iter()
-            .filter(|jwk| jwk.kty == "OKP" && jwk.crv == "Ed25519")
-            .filter_map(|jwk| Some((jwk.kid, DecodingKey::from_ed_components(&jwk.x).ok()?)))
+            .filter_map(|jwk| Some((jwk.kid.clone(), VerifyingKey::new(&jwk, issuer, audience)?)))
             .collect();
-        Self { keys, validation }
+        Self { keys }
     }
 
     /// The claims of `token`, if it was signed by a published key and is in force at `now`.
@@ -184,15 +185,38 @@ impl TokenVerifier {
             return Err(TokenError::Invalid);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
-        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TOKEN_TYPE) {
+        if header.typ.as_deref() != Some(TOKEN_TYPE) {
             return Err(TokenError::Invalid);
         }
         let key = header.kid.and_then(|kid| self.keys.get(&kid)).ok_or(TokenError::Invalid)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
+        // The validation holds the key's own algorithm, and no other is taken, whatever the token says.
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation)
             .map_err(|_| TokenError::Invalid)?
             .claims;
         in_force(&claims, now)?;
         Ok(claims)
+    }
+}
+
+impl VerifyingKey {
+    /// `None` for keys of other kinds.
+    fn new(jwk: &PublicJwk, issuer: &str, audience: &str) -> Option<Self> {
+        let (algorithm, key) = match (jwk.kty.as_str(), jwk.crv.as_str(), &jwk.y) {
+            ("OKP", "Ed25519", None) => (Algorithm::EdDSA, DecodingKey::from_ed_components(&jwk.x)),
+            ("EC", "P-256", Some(y)) => {
+                (Algorithm::ES256, DecodingKey::from_ec_components(&jwk.x, y))
+            }
+            _ => return None,
+        };
+        let mut validation = Validation::new(algorithm);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[audience]);
+        // A claim of the wrong type counts as absent (CVE-2026-25537), so all must be present. Times are
+        // judged by the caller's clock, in `in_force`.
+        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        Some(Self { key: key.ok()?, validation })
     }
 }
 
@@ -222,6 +246,7 @@ impl std::fmt::Debug for TokenVerifier {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use ring::signature::EcdsaKeyPair;
     use uuid::Uuid;
 
     const NOW: i64 = 1_700_000_000;
@@ -266,6 +291,37 @@ mod tests {
         assert_eq!(verifier.verify(token.expose(), at(NOW)), Ok(claims()));
         assert_eq!(verifier.verify(token.expose(), at(NOW + 606)), Err(TokenError::Expired));
         assert_eq!(verifier.verify(token.expose(), at(NOW - 60)), Err(TokenError::Invalid));
+    }
+
+    /// What another issuer of ours might use (RFC 7518, 3.4): a key on P-256.
+    #[test]
+    fn es256_is_verified_by_keys_on_p_256_only() {
+        let random = SystemRandom::new();
+        let algorithm = &ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
+        // Uncompressed: 4, then both coordinates (SEC 1, 2.3.3).
+        let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+        let jwk = PublicJwk {
+            kty: "EC".into(),
+            crv: "P-256".into(),
+            x: URL_SAFE_NO_PAD.encode(x),
+            y: Some(URL_SAFE_NO_PAD.encode(y)),
+            kid: "ec".into(),
+            usage: "sig".into(),
+            alg: "ES256".into(),
+        };
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some(TOKEN_TYPE.into());
+        header.kid = Some("ec".into());
+        let key = EncodingKey::from_ec_der(document.as_ref());
+        let token = jsonwebtoken::encode(&header, &claims(), &key).unwrap();
+        assert_eq!(verifier(jwk.clone()).verify(&token, at(NOW)), Ok(claims()));
+        let (_, ed25519) = issuer();
+        let confused = PublicJwk { kid: "ec".into(), ..ed25519 };
+        assert_eq!(verifier(confused).verify(&token, at(NOW)), Err(TokenError::Invalid));
+        let half = PublicJwk { y: None, ..jwk };
+        assert_eq!(verifier(half).verify(&token, at(NOW)), Err(TokenError::Invalid));
     }
 
     #[test]

@@ -134,7 +134,14 @@ impl ApiKeyHash {
 
 impl PartialEq for ApiKeyHash {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // Eight bytes at a time: byte by byte is ten times the work, as constant as it is.
+        let words = |bytes: &[u8; 32]| {
+            let (words, _) = bytes.as_chunks::<8>();
+            [0, 1, 2, 3].map(|index| u64::from_ne_bytes(words[index]))
+        };
+        let (mine, others) = (words(&self.0), words(&other.0));
+        let differing = mine.iter().zip(others).fold(0, |bits, (a, b)| bits | (a ^ b));
+        differing.ct_eq(&0).into()
     }
 }
 

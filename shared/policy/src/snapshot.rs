@@ -1,6 +1,7 @@
 //! The policy: everything the edge knows about tenants, members and keys, as of one moment of the database.
 //! A copy costs next to nothing and a change to it little, so that whoever decides holds one that stands still.
 
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ use crate::cidr::AddressList;
 use crate::hosts::{HostKind, PlatformHosts};
 use crate::routes::RouteTable;
 use crate::trie::Trie;
+
+/// Of keys there are ten times as many as of anything else, and each request looks one up.
+const API_KEY_BRANCHES: usize = 128;
 
 /// What does not come from the database: settings, keys and the route table.
 #[derive(Debug, Clone)]
@@ -90,7 +94,7 @@ pub struct Policy {
     subdomains: Trie<Box<str>, TenantId>,
     domains: Trie<HostName, TenantId>,
     members: Trie<(TenantId, UserId), Member>,
-    api_keys: Trie<ApiKeyHash, ApiKey>,
+    api_keys: Trie<ApiKeyHash, ApiKey, API_KEY_BRANCHES>,
     revoked_sessions: Trie<SessionId, Timestamp>,
     pub(crate) tokens: Arc<TokenVerifier>,
     signing_keys: Arc<[PublicJwk]>,
@@ -253,7 +257,11 @@ impl Policy {
     }
 }
 
-fn set<K: std::hash::Hash + Eq + Clone, V: Clone>(map: &mut Trie<K, V>, key: K, value: Option<V>) {
+fn set<K: Hash + Eq + Clone, V: Clone, const N: usize>(
+    map: &mut Trie<K, V, N>,
+    key: K,
+    value: Option<V>,
+) {
     match value {
         Some(value) => map.insert(key, value),
         None => map.remove(&key),

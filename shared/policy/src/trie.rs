@@ -2,47 +2,64 @@
 //! shared (a hash array mapped trie of fixed depth). So a policy of a million keys is replaced as a whole,
 //! in microseconds, while requests go on reading the one before.
 //!
-//! Three levels of 64 branches end in leaves of a few entries each: a look-up touches four places in memory,
-//! and an entry costs little beside itself.
+//! Three levels of branches end in leaves of a few entries each: a look-up touches four places in memory, and
+//! an entry costs little beside itself. More branches make for shorter leaves, so faster look-ups, and cost
+//! memory while there are few entries.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
-const LEVEL_BITS: u32 = 6;
-const BRANCHES: usize = 1 << LEVEL_BITS;
+/// Branches of the first level.
+const ROOT_BRANCHES: usize = 64;
 
 /// A level: what hangs on each of its branches.
 #[derive(Clone)]
-struct Level<T>([Option<T>; BRANCHES]);
+struct Level<T, const BRANCHES: usize>([Option<T>; BRANCHES]);
 
-type Leaf<K, V> = Arc<[(K, V)]>;
-type Twig<K, V> = Level<Leaf<K, V>>;
-type Bough<K, V> = Level<Arc<Twig<K, V>>>;
-type Root<K, V> = Level<Arc<Bough<K, V>>>;
-
-/// The map. Its hasher is keyed at random, so that nobody can choose keys that meet in one leaf.
+/// A few entries. Most keys that are not among them are told from the filter alone, which lies beside the
+/// way here, while the entries are elsewhere in memory.
 #[derive(Clone)]
-pub(crate) struct Trie<K, V> {
-    root: Arc<Root<K, V>>,
+struct Leaf<K, V> {
+    /// A bit for each entry, by its hash.
+    filter: u64,
+    entries: Arc<[(K, V)]>,
+}
+
+type Twig<K, V, const N: usize> = Level<Leaf<K, V>, N>;
+type Bough<K, V, const N: usize> = Level<Arc<Twig<K, V, N>>, N>;
+type Root<K, V, const N: usize> = Level<Arc<Bough<K, V, N>>, ROOT_BRANCHES>;
+
+/// The way to a key.
+struct Path {
+    /// The branch to take at each level.
+    branches: [usize; 3],
+    /// Its bit in the filter of its leaf.
+    filter: u64,
+}
+
+/// The map, with `N` branches on its second and third level. Its hasher is keyed at random, so that nobody can choose keys that meet in one leaf.
+#[derive(Clone)]
+pub(crate) struct Trie<K, V, const N: usize = 64> {
+    root: Arc<Root<K, V, N>>,
     hasher: RandomState,
     len: usize,
 }
 
-impl<T> Default for Level<T> {
+impl<T, const BRANCHES: usize> Default for Level<T, BRANCHES> {
     fn default() -> Self {
         Self([const { None }; BRANCHES])
     }
 }
 
-impl<K, V> Default for Trie<K, V> {
+impl<K, V, const N: usize> Default for Trie<K, V, N> {
     fn default() -> Self {
         Self { root: Arc::default(), hasher: RandomState::new(), len: 0 }
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Trie<K, V> {
+impl<K: Hash + Eq + Clone, V: Clone, const N: usize> Trie<K, V, N> {
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
@@ -51,68 +68,83 @@ impl<K: Hash + Eq + Clone, V: Clone> Trie<K, V> {
     where
         K: Borrow<Q>,
     {
-        let [bough, twig, leaf] = self.path(key);
+        let Path { branches: [bough, twig, leaf], filter } = self.path(key);
         let leaf = self.root.0[bough].as_ref()?.0[twig].as_ref()?.0[leaf].as_ref()?;
-        leaf.iter().find(|(known, _)| known.borrow() == key).map(|(_, value)| value)
+        if leaf.filter & filter == 0 {
+            return None;
+        }
+        leaf.entries.iter().find(|(known, _)| known.borrow() == key).map(|(_, value)| value)
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        let leaf = self.leaf_mut(&key);
-        let before: &[(K, V)] = leaf.as_deref().unwrap_or_default();
-        let len_before = before.len();
-        let others = before.iter().filter(|(known, _)| *known != key).cloned();
-        let after: Leaf<K, V> = others.chain([(key.clone(), value)]).collect();
-        let grown = after.len() - len_before;
-        *leaf = Some(after);
-        self.len += grown;
+        let others = self.others(&key).cloned();
+        let entries: Vec<(K, V)> = others.chain([(key.clone(), value)]).collect();
+        self.replace(&key, entries);
     }
 
     pub(crate) fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
     where
         K: Borrow<Q>,
     {
-        if self.get(key).is_none() {
-            return;
+        if self.get(key).is_some() {
+            let entries = self.others(key).cloned().collect();
+            self.replace(key, entries);
         }
-        let leaf = self.leaf_mut(key);
-        let before: &[(K, V)] = leaf.as_deref().unwrap_or_default();
-        let after: Leaf<K, V> =
-            before.iter().filter(|(known, _)| known.borrow() != key).cloned().collect();
-        *leaf = (!after.is_empty()).then_some(after);
-        self.len -= 1;
+    }
+
+    /// What is in the leaf for `key` beside it.
+    fn others<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> impl Iterator<Item = &(K, V)>
+    where
+        K: Borrow<Q>,
+    {
+        let [bough, twig, leaf] = self.path(key).branches;
+        let bough = self.root.0[bough].as_ref();
+        let twig = bough.and_then(|bough| bough.0[twig].as_ref());
+        let leaf = twig.and_then(|twig| twig.0[leaf].as_ref());
+        let entries = leaf.into_iter().flat_map(|leaf| leaf.entries.iter());
+        entries.filter(move |(known, _)| known.borrow() != key)
+    }
+
+    /// Puts `entries` in place of the leaf for `key`. Nothing on the way there is shared with a copy any more.
+    fn replace<Q: Hash + ?Sized>(&mut self, key: &Q, entries: Vec<(K, V)>) {
+        let filter = entries.iter().fold(0, |bits, (key, _)| bits | self.path(key).filter);
+        let [bough, twig, leaf] = self.path(key).branches;
+        let bough = Arc::make_mut(&mut self.root).0[bough].get_or_insert_default();
+        let twig = Arc::make_mut(bough).0[twig].get_or_insert_default();
+        let leaf = &mut Arc::make_mut(twig).0[leaf];
+        let before = leaf.as_ref().map_or(0, |leaf| leaf.entries.len());
+        self.len = self.len + entries.len() - before;
+        *leaf = (!entries.is_empty()).then(|| Leaf { filter, entries: entries.into() });
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let boughs = self.root.0.iter().flatten();
         let twigs = boughs.flat_map(|bough| bough.0.iter().flatten());
         let leaves = twigs.flat_map(|twig| twig.0.iter().flatten());
-        leaves.flat_map(|leaf| leaf.iter()).map(|(key, value)| (key, value))
+        leaves.flat_map(|leaf| leaf.entries.iter()).map(|(key, value)| (key, value))
     }
 
-    /// The leaf for `key`, no longer shared with any copy on the way there.
-    fn leaf_mut<Q: Hash + ?Sized>(&mut self, key: &Q) -> &mut Option<Leaf<K, V>> {
-        let [bough, twig, leaf] = self.path(key);
-        let bough = Arc::make_mut(&mut self.root).0[bough].get_or_insert_default();
-        let twig = Arc::make_mut(bough).0[twig].get_or_insert_default();
-        &mut Arc::make_mut(twig).0[leaf]
-    }
-
-    /// The branch to take at each level.
-    fn path<Q: Hash + ?Sized>(&self, key: &Q) -> [usize; 3] {
-        let hash = self.hasher.hash_one(key);
-        let bits = |level: u32| (hash >> (LEVEL_BITS * level)) % BRANCHES as u64;
-        // Six bits always fit.
-        [2, 1, 0].map(|level| usize::try_from(bits(level)).unwrap_or_default())
+    fn path<Q: Hash + ?Sized>(&self, key: &Q) -> Path {
+        let mut hash = self.hasher.hash_one(key);
+        let branches = [ROOT_BRANCHES, N, N].map(|branches| {
+            let branch = hash % branches as u64;
+            hash /= branches as u64;
+            // Less than the number of branches always fits.
+            usize::try_from(branch).unwrap_or_default()
+        });
+        Path { branches, filter: 1 << (hash % u64::from(u64::BITS)) }
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Clone + PartialEq> PartialEq for Trie<K, V> {
+impl<K: Hash + Eq + Clone, V: Clone + PartialEq, const N: usize> PartialEq for Trie<K, V, N> {
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && self.iter().all(|(key, value)| other.get(key) == Some(value))
     }
 }
 
-impl<K: fmt::Debug + Hash + Eq + Clone, V: fmt::Debug + Clone> fmt::Debug for Trie<K, V> {
+impl<K: fmt::Debug + Hash + Eq + Clone, V: fmt::Debug + Clone, const N: usize> fmt::Debug
+    for Trie<K, V, N>
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
@@ -131,7 +163,7 @@ mod tests {
             steps in proptest::collection::vec((0u32..200, proptest::option::of(any::<u8>())), 0..300),
             copied_at in 0usize..300,
         ) {
-            let (mut trie, mut map) = (Trie::default(), HashMap::new());
+            let (mut trie, mut map) = (Trie::<_, _, 2>::default(), HashMap::new());
             let mut copies = (trie.clone(), map.clone());
             for (index, (key, value)) in steps.into_iter().enumerate() {
                 if index == copied_at {
@@ -160,7 +192,7 @@ mod tests {
     #[test]
     fn equal_whatever_the_order_and_the_hasher() {
         let of = |keys: &[u32]| {
-            let mut trie = Trie::default();
+            let mut trie = Trie::<_, _>::default();
             keys.iter().for_each(|key| trie.insert(*key, key * 2));
             trie
         };

@@ -101,6 +101,7 @@ fn every_kind_of_change_is_kept() {
         kty: "OKP".to_owned(),
         crv: "Ed25519".to_owned(),
         x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".to_owned(),
+        y: None,
         kid: "k".to_owned(),
         usage: "sig".to_owned(),
         alg: "EdDSA".to_owned(),

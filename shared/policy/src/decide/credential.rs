@@ -48,9 +48,10 @@ enum Presented<'a> {
 /// The credential in an `Authorization` header of the scheme `Bearer` (RFC 6750, 2.1).
 #[must_use]
 pub fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, credential) = authorization.split_once(' ')?;
+    const SCHEME: &str = "bearer ";
+    let (scheme, credential) = authorization.split_at_checked(SCHEME.len())?;
     let credential = credential.trim_ascii();
-    (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
+    (scheme.eq_ignore_ascii_case(SCHEME) && !credential.is_empty()).then_some(credential)
 }
 
 fn presented<'a>(facts: &RequestFacts<'a>) -> Result<Presented<'a>, Denial> {

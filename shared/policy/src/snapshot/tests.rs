@@ -94,6 +94,7 @@ fn read(database: &Database, entity: Entity) -> Change {
                 kty: "OKP".into(),
                 crv: "Ed25519".into(),
                 x: String::new(),
+                y: None,
                 kid: kid.to_string(),
                 usage: "sig".into(),
                 alg: "EdDSA".into(),
