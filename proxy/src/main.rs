@@ -162,6 +162,7 @@ fn serve(prepared: Prepared) -> anyhow::Result<()> {
         opening: Arc::new(Opening::of(public.clone())),
         policy_stale_after: settings.edge.policy_stale_after(),
     };
+    vitals.policy.restore();
     let reload = Reload { source, policy: Arc::clone(&vitals.policy), metrics };
     let access_log = AccessLog::start(settings.edge.access_log_per_million)?;
     let edge = Edge {

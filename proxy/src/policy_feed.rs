@@ -55,6 +55,12 @@ impl PolicyFeed {
         Self { feed, table, in_force, adopting, tokens }
     }
 
+    /// Takes up what was in force when an earlier process ended, so that a restart is not felt.
+    pub(crate) fn restore(&self) {
+        self.feed.restore(Arc::clone(&self.table.load().site));
+        self.adopt();
+    }
+
     /// What is in force; `None` before there is a policy.
     pub(crate) fn current(&self) -> Guard<Option<Arc<InForce>>> {
         self.in_force.load()

@@ -103,10 +103,9 @@ impl Feed {
         timeout(bound, latest.wait_for(shown)).await.is_ok_and(|found| found.is_ok())
     }
 
-    /// Follows for ever, for the edge described by `site`: from what was kept on disk, if that is of use, and
-    /// from the database, reconnecting when it was away. Run it once.
+    /// Follows for ever, for the edge described by `site`: from what was restored, or from nothing,
+    /// reconnecting when the database was away. Run it once.
     pub async fn run(&self, site: Arc<Site>) {
-        self.restore(Arc::clone(&site)).await;
         // What is on disk is looked after whether or not there is a database.
         tokio::select! {
             () = self.follow_for_ever(site) => {}
@@ -130,9 +129,12 @@ impl Feed {
         }
     }
 
-    async fn restore(&self, site: Arc<Site>) {
+    /// Takes up what was kept on disk, if that is of use. To be called before anybody is served, and before
+    /// [`Self::run`]; waits for the disk only.
+    pub fn restore(&self, site: Arc<Site>) {
         let start = Instant::now();
-        let mut local = self.local.lock().await;
+        // Nobody else has it yet.
+        let Ok(mut local) = self.local.try_lock() else { return };
         let restored = match local.restore(site) {
             Ok(restored) => restored,
             Err(LocalError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => return,

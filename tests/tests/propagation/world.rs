@@ -98,6 +98,7 @@ impl Follower {
             clock: Arc::new(SystemClock),
             observer: Box::new(|_| {}),
         }));
+        feed.restore(site());
         let running = Arc::clone(&feed);
         let task = tokio::spawn(async move { running.run(site()).await });
         Self { feed, task }

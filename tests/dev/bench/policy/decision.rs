@@ -64,6 +64,7 @@ async fn load(url: &str, folder: &Path, site: &Arc<Site>) -> Result<(Policy, Dur
     }));
     let mut latest = feed.subscribe();
     let began = Instant::now();
+    feed.restore(Arc::clone(site));
     let (running, at) = (Arc::clone(&feed), Arc::clone(site));
     let task = tokio::spawn(async move { running.run(at).await });
     let first = tokio::time::timeout(LOAD_WITHIN, latest.wait_for(Option::is_some)).await;
