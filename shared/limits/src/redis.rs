@@ -1,28 +1,33 @@
-//! Redis: where leases are debited. One task talks to it; requests hand it cells and are woken with the
-//! answer, so a burst on one cell is one command.
+//! Redis: where leases are debited. One task talks to it; requests hand it cells and are woken with the answer,
+//! so a burst on one cell is one question, and the questions of many cells go in one write.
+
+mod connection;
+mod hearing;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use redis::{RedisError, Script};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use crate::cells::{Cell, CellState};
+use self::connection::Connection;
+pub use self::connection::{Server, ServerError};
+use crate::cells::Cell;
+use crate::shared_cell::{Answer, Ask};
 use crate::take::Limiter;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// How often unspent leases are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
-/// How often this edge says that it lives.
+/// How often this edge says that it lives; an edge that has not for four times as long does not count.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// Cells taken from the queue at once.
+const BATCH: usize = 128;
 
 /// Registers this edge and answers how many live and how many of them come before it by name.
 const EDGES_LUA: &str = r"
@@ -38,146 +43,157 @@ end
 return { #edges, rank }
 ";
 
-/// What one step asks of Redis.
-#[derive(Debug, Clone, Copy)]
-struct Ask {
-    interval_us: u64,
-    burst: u64,
-    want: u64,
-    settle: i64,
-}
-
 /// The scripts, hashed once.
 struct Scripts {
-    gcra: Script,
+    cell: Script,
     edges: Script,
 }
 
+/// What was under way, and is done.
+enum Done {
+    /// A question about a cell was answered, or lost: then the connection may be well otherwise.
+    Step(Result<(), RedisError>),
+    /// This edge said that it lives, and heard of how many.
+    Heartbeat(Result<(u64, u64), RedisError>),
+}
+
+/// With the time that the answer took.
+type UnderWay = JoinSet<(Done, Duration)>;
+
 impl Limiter {
-    /// Serves leases from the Redis of `client` until `stop` is done; then gives back what is unspent.
-    /// Reconnects for ever. Run it once, on a runtime of its own.
-    pub async fn run(&self, client: Client, stop: impl Future<Output = ()>) {
+    /// Serves leases from Redis until `stop` is done; then gives back what is unspent. Reconnects for ever. Run
+    /// it once, on a runtime of its own.
+    pub async fn run(&self, server: Server, stop: impl Future<Output = ()>) {
         let scripts = Arc::new(Scripts {
-            gcra: Script::new(include_str!("gcra.lua")),
+            cell: Script::new(include_str!("cell.lua")),
             edges: Script::new(EDGES_LUA),
         });
         let mut asked = self.asked.lock().await;
-        tokio::pin!(stop);
+        tokio::select! {
+            () = self.serve_for_ever(&server, &scripts, &mut asked) => {}
+            () = self.hear_for_ever(&server) => {}
+            () = stop => {}
+        }
+        self.link.stopped();
+        self.give_back_all(&scripts, &server).await;
+    }
+
+    async fn serve_for_ever(
+        &self,
+        server: &Server,
+        scripts: &Arc<Scripts>,
+        asked: &mut mpsc::Receiver<Arc<Cell>>,
+    ) {
         let mut backoff = BACKOFF_MIN;
         loop {
             let served = async {
-                let mut connection = connect(&client).await?;
-                self.heartbeat(&scripts, &mut connection).await?;
-                self.health.connected.store(true, Ordering::Relaxed);
+                let connection = server.connect().await?;
+                self.place(self.heartbeat(scripts, &connection).await?);
+                self.link.connected();
                 backoff = BACKOFF_MIN;
-                tracing::info!("redis connected: limits are shared between edges");
-                self.serve(&scripts, &mut connection, &mut asked).await
+                self.serve(scripts, &connection, asked).await
             };
-            let error = tokio::select! {
-                outcome = served => outcome.err(),
-                () = &mut stop => break,
-            };
-            let was_connected = self.health.connected.swap(false, Ordering::Relaxed);
-            self.trouble();
-            self.release_waiting(&mut asked);
-            if let Some(error) = error.filter(|_| was_connected || backoff == BACKOFF_MIN) {
-                tracing::warn!(%error, "redis is away: each edge limits by its share until it is back");
+            if let Err(error) = served.await {
+                self.link.lost(&error);
             }
-            tokio::select! {
-                () = sleep(backoff) => {}
-                () = &mut stop => break,
-            }
+            self.release_waiting(asked);
+            sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
-        self.health.connected.store(false, Ordering::Relaxed);
-        self.give_back_all(&scripts, &client).await;
     }
 
+    /// Asks and answers until something fails; what was under way then is dropped, and its answers with it.
     async fn serve(
         &self,
         scripts: &Arc<Scripts>,
-        connection: &mut MultiplexedConnection,
+        connection: &Connection,
         asked: &mut mpsc::Receiver<Arc<Cell>>,
     ) -> Result<(), RedisError> {
-        let mut steps: JoinSet<Result<(), RedisError>> = JoinSet::new();
+        let mut under_way = UnderWay::new();
+        let mut batch = Vec::with_capacity(BATCH);
         let mut sweep = interval(SWEEP_INTERVAL);
         let mut heartbeat = interval(HEARTBEAT_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(cell) = asked.recv() => {
-                    self.health.leases.fetch_add(1, Ordering::Relaxed);
-                    let ask = lease_ask(&mut cell.lock(), self.now_us());
-                    steps.spawn(self.step(scripts, connection, cell, ask));
-                }
-                Some(step) = steps.join_next() => step.unwrap_or(Ok(()))?,
-                _ = sweep.tick() => {
-                    for (cell, ask) in self.to_settle() {
-                        steps.spawn(self.step(scripts, connection, cell, ask));
+                _ = asked.recv_many(&mut batch, BATCH) => {
+                    for cell in batch.drain(..) {
+                        let ask = cell.lock().ask(self.now_us());
+                        under_way.spawn(self.step(scripts, connection, cell, ask));
                     }
                 }
-                _ = heartbeat.tick() => self.heartbeat(scripts, connection).await?,
+                Some(done) = under_way.join_next() => {
+                    let Ok((done, way)) = done else { continue };
+                    match done {
+                        Done::Step(Err(error)) if connection.has_other_servers(&error) => {
+                            self.link.slow(self.now_us());
+                            continue;
+                        }
+                        Done::Step(outcome) => outcome?,
+                        Done::Heartbeat(outcome) => self.place(outcome?),
+                    }
+                    self.link.answered(way, self.now_us());
+                }
+                _ = sweep.tick() => {
+                    for (cell, ask) in self.to_settle() {
+                        under_way.spawn(self.step(scripts, connection, cell, ask));
+                    }
+                }
+                _ = heartbeat.tick() => {
+                    let heartbeat = self.heartbeat(scripts, connection);
+                    under_way.spawn(async move {
+                        let asked = Instant::now();
+                        (Done::Heartbeat(heartbeat.await), asked.elapsed())
+                    });
+                }
             }
         }
     }
 
-    /// One command about one cell, whose answer is booked and whose waiters are woken, come what may.
+    /// One question about one cell, whose answer is booked and whose waiters are woken, come what may.
     fn step(
         &self,
         scripts: &Arc<Scripts>,
-        connection: &MultiplexedConnection,
+        connection: &Connection,
         cell: Arc<Cell>,
         ask: Ask,
-    ) -> impl Future<Output = Result<(), RedisError>> + Send + use<> {
-        let edges = self.health.edges.load(Ordering::Relaxed);
-        let key = self.redis_key(&cell);
-        let clock = self.clock();
+    ) -> impl Future<Output = (Done, Duration)> + Send + use<> {
+        self.health.questions.fetch_add(1, Ordering::Relaxed);
+        let key = cell.key.in_redis(&self.key_prefix);
+        let (edge, channel) = (self.edge_id.clone(), self.channel());
+        let arguments = ask.arguments(self.edges(), unix_now());
+        let (clock, asked_us) = (self.clock(), self.now_us());
         let (scripts, mut connection) = (Arc::clone(scripts), connection.clone());
         async move {
-            let answer: Result<(u64, u64, u64), RedisError> = scripts
-                .gcra
-                .key(key)
-                .arg(ask.interval_us)
-                .arg(ask.burst)
-                .arg(ask.want)
-                .arg(ask.settle)
-                .arg(edges)
-                .invoke_async(&mut connection)
-                .await;
+            let asked = Instant::now();
+            let mut step = scripts.cell.key(key);
+            step.arg(edge).arg(&arguments[..]).arg(channel);
+            let answer = step.invoke_async(&mut connection).await;
+            let way = asked.elapsed();
             let mut state = cell.lock();
-            let outcome = match answer {
-                Ok((grant, left, wait_us)) => {
-                    if ask.want > 0 {
-                        state.lease.granted(grant, left, wait_us, clock());
-                    }
-                    Ok(())
+            state.asked = false;
+            let done = answer.map(|answer| {
+                if let Some(answer) = Answer::read(answer) {
+                    state.lease.answered(&ask, &answer, asked_us, clock());
                 }
-                Err(error) => {
-                    // Debts are owed again; what was given back is lost for one window at most.
-                    state.debt += u64::try_from(-ask.settle).unwrap_or(0);
-                    Err(error)
-                }
-            };
-            if ask.want > 0 {
-                state.asked = false;
-            }
+            });
             drop(state);
             cell.answered.notify_waiters();
-            outcome
+            (Done::Step(done), way)
         }
     }
 
-    /// Cells with expired leases or debts, and what to settle.
+    /// Cells with something to settle: expired leases, debts, slots to renew.
     fn to_settle(&self) -> Vec<(Arc<Cell>, Ask)> {
         let now_us = self.now_us();
         let mut found = Vec::new();
         self.cells.sweep(now_us, |cell, state| {
-            let settle = settlement(state, now_us);
-            if settle != 0 {
-                found.push((Arc::clone(cell), Ask { settle, ..ask_nothing(state) }));
+            if let Some(ask) = state.settle(now_us) {
+                found.push((Arc::clone(cell), ask));
             }
         });
+        self.cells.forget_heard(now_us);
         found
     }
 
@@ -190,72 +206,52 @@ impl Limiter {
         });
     }
 
-    async fn heartbeat(
+    fn heartbeat(
         &self,
-        scripts: &Scripts,
-        connection: &mut MultiplexedConnection,
-    ) -> Result<(), RedisError> {
-        let (edges, rank): (u64, u64) = scripts
-            .edges
-            .key(format!("{}edges", self.key_prefix))
-            .arg(&self.edge_id)
-            .invoke_async(connection)
-            .await?;
-        self.health.edges.store(edges.max(1), Ordering::Relaxed);
-        self.rank.store(rank, Ordering::Relaxed);
-        Ok(())
+        scripts: &Arc<Scripts>,
+        connection: &Connection,
+    ) -> impl Future<Output = Result<(u64, u64), RedisError>> + Send + use<> {
+        let (key, edge) = (self.edges_key(), self.edge_id.clone());
+        let (scripts, mut connection) = (Arc::clone(scripts), connection.clone());
+        async move { scripts.edges.key(key).arg(edge).invoke_async(&mut connection).await }
     }
 
     /// The last act: permits that this edge will not spend go back, and its place is free.
-    async fn give_back_all(&self, scripts: &Arc<Scripts>, client: &Client) {
-        let Ok(mut connection) = connect(client).await else { return };
-        let mut held = Vec::new();
-        self.cells.sweep(self.now_us(), |cell, state| {
-            let settle = i64::try_from(state.lease.surrender()).unwrap_or(i64::MAX);
-            if settle > 0 {
-                held.push((Arc::clone(cell), Ask { settle, ..ask_nothing(state) }));
+    async fn give_back_all(&self, scripts: &Arc<Scripts>, server: &Server) {
+        let Ok(mut connection) = server.connect().await else { return };
+        let now_us = self.now_us();
+        let mut under_way = UnderWay::new();
+        self.cells.sweep(now_us, |cell, state| {
+            if let Some(ask) = state.surrender(now_us) {
+                under_way.spawn(self.step(scripts, &connection, Arc::clone(cell), ask));
             }
         });
-        for (cell, ask) in held {
-            if self.step(scripts, &connection, cell, ask).await.is_err() {
+        while let Some(done) = under_way.join_next().await {
+            if let Ok((Done::Step(Err(error)), _)) = done {
+                tracing::debug!(%error, "what was not given back lapses by itself");
                 return;
             }
         }
-        let edges = format!("{}edges", self.key_prefix);
-        let gone: Result<(), _> =
-            redis::cmd("ZREM").arg(edges).arg(&self.edge_id).query_async(&mut connection).await;
+        let gone: Result<(), _> = redis::cmd("ZREM")
+            .arg(self.edges_key())
+            .arg(&self.edge_id)
+            .query_async(&mut connection)
+            .await;
         if let Err(error) = gone {
             tracing::debug!(%error, "the edge's place expires by itself");
         }
     }
 
-    /// Braces make the cell's name its hash tag, so that Redis Cluster may place it anywhere.
-    fn redis_key(&self, cell: &Cell) -> String {
-        let key = cell.key;
-        format!("{}limit:{{{}:{:032x}:{:x}}}", self.key_prefix, key.space, key.id, key.part)
+    fn edges_key(&self) -> String {
+        format!("{}edges", self.key_prefix)
+    }
+
+    fn channel(&self) -> String {
+        format!("{}levels", self.key_prefix)
     }
 }
 
-async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(ANSWER_TIMEOUT));
-    client.get_multiplexed_async_connection_with_config(&config).await
-}
-
-/// Unspent permits whose time is over, less those admitted without Redis.
-fn settlement(state: &mut CellState, now_us: u64) -> i64 {
-    let back = i64::try_from(state.lease.expire(now_us)).unwrap_or(i64::MAX);
-    let debt = i64::try_from(std::mem::take(&mut state.debt)).unwrap_or(i64::MAX);
-    back.saturating_sub(debt)
-}
-
-fn lease_ask(state: &mut CellState, now_us: u64) -> Ask {
-    let settle = settlement(state, now_us);
-    let want = state.lease.want(now_us).max(state.waiting);
-    Ask { want, settle, ..ask_nothing(state) }
-}
-
-const fn ask_nothing(state: &CellState) -> Ask {
-    Ask { interval_us: state.rate.interval_us(), burst: state.rate.burst(), want: 0, settle: 0 }
+/// Seconds of Unix time, by which periods end.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -2,21 +2,18 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use crate::cells::{Cell, CellKey, CellState, Cells};
-use crate::gcra::Rate;
-use crate::lease::Supply;
+use crate::cells::{Cell, Cells};
+use crate::decide::{Alone, DEMANDS_MAX, Held, Part, Step, Verdict, from_leases, from_shares};
+use crate::key::CellKey;
+use crate::link::{Link, Mode, WAIT_MAX};
+use crate::rule::{Drain, Rule};
+use crate::share::Place;
 
-/// Most limits of one request.
-pub const DEMANDS_MAX: usize = 3;
-/// Longest that a request waits for Redis.
-pub const WAIT_MAX: Duration = Duration::from_millis(5);
-/// After Redis was too slow once, how long it is not asked again.
-const SLOW_PAUSE_US: u64 = 100_000;
 /// How often a request asks again when others took the permits that it waited for.
 const ROUNDS_MAX: usize = 16;
 /// Cells that may wait to be asked for; past it requests fall back as if Redis were away.
@@ -27,117 +24,104 @@ const ASKS_MAX: usize = 4096;
 pub struct Demand {
     /// Whose limit.
     pub key: CellKey,
-    /// Calls a minute.
-    pub per_minute: NonZeroU32,
-    /// The limit's name, as the caller of the API reads it.
-    pub policy: &'static str,
+    /// What it allows.
+    pub rule: Rule,
+    /// Permits that the request takes.
+    pub cost: NonZeroU32,
+    /// Count, but do not deny.
+    pub shadow: bool,
 }
 
 /// All limits of one request.
 pub type Demands = [Option<Demand>; DEMANDS_MAX];
 
-/// How one limit stands after the decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// The limit's name.
-    pub policy: &'static str,
-    /// Calls a minute.
-    pub quota: u64,
-    /// Calls that can be made at once.
-    pub remaining: u64,
-    /// Time until it is whole again; for the violated limit, until the next call.
-    pub reset: Duration,
-}
-
-/// The decision: how every limit stands, and which one refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
-    /// One for each demand.
-    pub standings: [Option<Standing>; DEMANDS_MAX],
-    /// `None`: a permit of each was taken. Else nothing was.
-    pub refusal: Option<Refusal>,
-}
-
-/// Which limit refuses, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// The limit's name.
-    pub policy: &'static str,
-    /// Calls a minute that it allows.
-    pub quota: u64,
-    /// Time after which one call will pass.
-    pub retry_after: Duration,
-}
-
 /// What the limiter counts about itself.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// Whether Redis is connected.
-    pub connected: AtomicBool,
-    /// Leases asked for.
-    pub leases: AtomicU64,
+    /// Questions asked of Redis.
+    pub questions: AtomicU64,
+    /// Requests that waited for Redis.
+    pub waits: AtomicU64,
     /// Requests decided without Redis because it was away or slow.
     pub fallbacks: AtomicU64,
-    /// Times Redis was found away or slow.
-    pub outages: AtomicU64,
-    /// Edges alive, this one included.
-    pub edges: AtomicU64,
 }
 
 /// The limits as this edge sees them.
 #[derive(Debug)]
 pub struct Limiter {
     pub(crate) cells: Cells,
+    pub(crate) link: Link,
     pub(crate) health: Health,
-    /// Where this edge stands among the living, from 0.
+    /// Edges alive, and where this one stands among them.
+    pub(crate) edges: AtomicU64,
     pub(crate) rank: AtomicU64,
+    edges_min: u64,
     pub(crate) asks: mpsc::Sender<Arc<Cell>>,
     pub(crate) asked: tokio::sync::Mutex<mpsc::Receiver<Arc<Cell>>>,
     pub(crate) key_prefix: String,
     pub(crate) edge_id: String,
     started: Instant,
-    ask_again_us: AtomicU64,
 }
 
-/// A demand with its cell.
-type Taking = [Option<(Demand, Arc<Cell>)>; DEMANDS_MAX];
-
-enum Step {
-    Settled(Verdict),
-    Dry,
+/// What a request has taken that comes back when it ends: keep it until then.
+#[derive(Debug)]
+pub struct InProgress {
+    cell: Arc<Cell>,
+    cost: u64,
+    asks: mpsc::Sender<Arc<Cell>>,
 }
 
-/// Takes a permit of each of `demands`, or of none. Waits for Redis at most [`WAIT_MAX`].
-pub async fn take(limiter: &Limiter, mut demands: Demands) -> Verdict {
-    // Cells are locked in the order of their keys, so that no two requests wait for each other.
-    demands.sort_unstable_by_key(|demand| demand.map(|demand| demand.key));
-    let taking = demands.map(|demand| {
-        demand.map(|d| (d, limiter.cells.get(d.key, Rate::per_minute(d.per_minute))))
-    });
-    if let Step::Settled(verdict) = limiter.try_take(&taking) {
-        return verdict;
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        let mut state = self.cell.lock();
+        let rule = state.rule;
+        if state.lease.release(rule, self.cost) && !state.asked {
+            state.asked = self.asks.try_send(Arc::clone(&self.cell)).is_ok();
+        }
     }
-    // Boxed: rarely gone, and large; the caller's future stays small.
-    Box::pin(limiter.take_by_asking(&taking)).await
+}
+
+/// The demands with their cells, in the order in which cells are locked: that of their keys, so that no two
+/// requests wait for each other. With each the place of its demand.
+type Taking = [Option<(Demand, Arc<Cell>, usize)>; DEMANDS_MAX];
+
+/// Takes permits of each of `demands`, or of none. Waits for Redis at most [`WAIT_MAX`]. Of a limit of requests
+/// in progress, what was taken is given back when the answer's second part is dropped.
+pub async fn take(limiter: &Limiter, demands: &Demands) -> (Verdict, Option<InProgress>) {
+    let now_us = limiter.now_us();
+    let mut taking: Taking = [const { None }; DEMANDS_MAX];
+    for (place, demand) in demands.iter().enumerate() {
+        let Some(demand) = demand else { continue };
+        taking[place] = Some((*demand, limiter.cells.get(demand.key, demand.rule, now_us), place));
+    }
+    taking.sort_unstable_by_key(|slot| slot.as_ref().map(|(demand, ..)| demand.key));
+    let verdict = match limiter.try_take(&taking, now_us) {
+        Step::Settled(verdict) => verdict,
+        // Boxed: rarely gone, and large; the caller's future stays small.
+        Step::Dry => Box::pin(limiter.take_by_asking(&taking)).await,
+    };
+    (in_order(verdict, &taking), limiter.in_progress(&taking, &verdict))
 }
 
 impl Limiter {
-    /// A limiter whose cells in Redis start with `key_prefix`; `edge_id` tells this edge from others.
-    /// Until [`Limiter::run`] has connected it decides alone.
+    /// A limiter whose cells in Redis start with `key_prefix`; `edge_id` tells this edge from others. Without
+    /// Redis it takes itself for one of at least `edges_min`. Until [`Limiter::run`] has connected it decides
+    /// alone.
     #[must_use]
-    pub fn new(key_prefix: &str, edge_id: String) -> Self {
+    pub fn new(key_prefix: &str, edge_id: String, edges_min: u64) -> Self {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
-        let health = Health { edges: AtomicU64::new(1), ..Health::default() };
         Self {
             cells: Cells::new(),
-            health,
+            link: Link::new(),
+            health: Health::default(),
+            edges: AtomicU64::new(1),
             rank: AtomicU64::new(0),
+            edges_min,
             asks,
             asked: tokio::sync::Mutex::new(asked),
             key_prefix: key_prefix.to_owned(),
             edge_id,
             started: Instant::now(),
-            ask_again_us: AtomicU64::new(0),
         }
     }
 
@@ -145,6 +129,24 @@ impl Limiter {
     #[must_use]
     pub const fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// How limits are decided at present.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.link.mode()
+    }
+
+    /// How often Redis was found away or slow.
+    #[must_use]
+    pub fn outages(&self) -> u64 {
+        self.link.outage()
+    }
+
+    /// Edges alive, this one included, as far as is known.
+    #[must_use]
+    pub fn edges(&self) -> u64 {
+        self.edges.load(Ordering::Relaxed)
     }
 
     /// How many cells this edge holds in memory.
@@ -165,39 +167,19 @@ impl Limiter {
     }
 
     /// Decides from what is here. Nothing is taken unless every limit yields.
-    fn try_take(&self, taking: &Taking) -> Step {
-        let mut held =
-            taking.each_ref().map(|slot| slot.as_ref().map(|(d, cell)| (d, cell, cell.lock())));
-        let now_us = self.now_us();
-        let mut wait: Option<(Refusal, u64)> = None;
-        let mut dry = false;
-        for (demand, _, state) in held.iter_mut().flatten() {
-            state.touch(Rate::per_minute(demand.per_minute), now_us);
-            let mut wait_us = state.gate.wait_us(state.rate, now_us);
-            match state.lease.supply(now_us) {
-                Supply::Denied { until_us } => wait_us = wait_us.max(until_us - now_us),
-                Supply::Dry => dry = true,
-                Supply::Ready => {}
-            }
-            if wait_us > 0 && wait.is_none_or(|(_, longest_us)| wait_us > longest_us) {
-                wait = Some((refusal(demand, state, wait_us), wait_us));
+    fn try_take(&self, taking: &Taking, now_us: u64) -> Step {
+        let mut held: Held<_> = lock(taking);
+        let mut refill = [false; DEMANDS_MAX];
+        let step = from_leases(&mut held, &mut refill, now_us);
+        for (place, slot) in held.iter_mut().enumerate() {
+            if let (true, Some((_, state)), Some((_, cell, _))) =
+                (refill[place], slot, &taking[place])
+                && !state.asked
+            {
+                state.asked = self.asks.try_send(Arc::clone(cell)).is_ok();
             }
         }
-        let refusal = wait.map(|(refusal, _)| refusal);
-        if refusal.is_none() {
-            if dry {
-                return Step::Dry;
-            }
-            for (_, cell, state) in held.iter_mut().flatten() {
-                state.admit(now_us);
-                if state.lease.spend() && !state.asked {
-                    state.asked = self.asks.try_send(Arc::clone(cell)).is_ok();
-                }
-            }
-        }
-        let standings = held
-            .map(|slot| slot.map(|(demand, _, state)| standing(demand, &state, refusal, now_us)));
-        Step::Settled(Verdict { standings, refusal })
+        step
     }
 
     /// Decides with Redis' help, or alone when that does not come in time.
@@ -207,134 +189,110 @@ impl Limiter {
             if !self.ask_and_wait(taking, deadline).await {
                 break;
             }
-            if let Step::Settled(verdict) = self.try_take(taking) {
+            if let Step::Settled(verdict) = self.try_take(taking, self.now_us()) {
                 return verdict;
             }
         }
-        self.take_of_shares(taking)
+        self.health.fallbacks.fetch_add(1, Ordering::Relaxed);
+        let edges = self.edges().max(self.edges_min);
+        let place = Place { edges, rank: self.rank.load(Ordering::Relaxed) };
+        let alone = Alone { outage: self.link.outage(), place, now_us: self.now_us() };
+        let cells = taking.each_ref().map(|slot| slot.as_ref().map_or(0, |(d, ..)| d.key.number()));
+        from_shares(&mut lock(taking), cells, alone)
     }
 
-    /// Asks Redis for what is dry and waits for the answers; false when none came in time.
+    /// Asks Redis for what is dry and waits for the answers; false when they will not come in time.
     async fn ask_and_wait(&self, taking: &Taking, deadline: tokio::time::Instant) -> bool {
-        let now_us = self.now_us();
-        if !self.health.connected.load(Ordering::Relaxed)
-            || now_us < self.ask_again_us.load(Ordering::Relaxed)
-        {
+        let mode = self.link.mode();
+        if mode == Mode::Away {
             return false;
         }
-        for (_, cell) in taking.iter().flatten() {
+        let now_us = self.now_us();
+        for (demand, cell, _) in taking.iter().flatten().filter(|(demand, ..)| !demand.shadow) {
             let mut state = cell.lock();
-            if state.lease.supply(now_us) == Supply::Dry && !state.asked {
+            if state.is_dry(demand.cost.get().into(), now_us) && !state.asked {
                 state.asked = self.asks.try_send(Arc::clone(cell)).is_ok();
                 if !state.asked {
                     return false;
                 }
             }
         }
-        for (_, cell) in taking.iter().flatten() {
-            let answered = cell.answered.notified();
-            tokio::pin!(answered);
-            // Listening before looking, so that an answer in between is not missed.
-            answered.as_mut().enable();
-            let waiting = {
-                let mut state = cell.lock();
-                state.waiting += u64::from(state.asked);
-                state.asked
-            };
-            if waiting {
-                let outcome = tokio::time::timeout_at(deadline, answered).await;
-                cell.lock().waiting -= 1;
-                if outcome.is_err() {
-                    self.trouble();
-                    return false;
-                }
+        if mode == Mode::Slow {
+            return false;
+        }
+        self.health.waits.fetch_add(1, Ordering::Relaxed);
+        for (demand, cell, _) in taking.iter().flatten().filter(|(demand, ..)| !demand.shadow) {
+            if !Self::wait(cell, demand.cost.get().into(), deadline).await {
+                self.link.slow(self.now_us());
+                return false;
             }
         }
-        self.health.connected.load(Ordering::Relaxed)
+        self.link.mode() == Mode::Leasing
     }
 
-    /// Notes that Redis is away or slow: a new outage, unless one is being sat out.
-    pub(crate) fn trouble(&self) {
-        let now_us = self.now_us();
-        let previous_us = self.ask_again_us.fetch_max(now_us + SLOW_PAUSE_US, Ordering::Relaxed);
-        if previous_us <= now_us {
-            self.health.outages.fetch_add(1, Ordering::Relaxed);
+    /// Waits for the answer about one cell, if one is under way; false when it does not come in time.
+    async fn wait(cell: &Cell, cost: u64, deadline: tokio::time::Instant) -> bool {
+        let answered = cell.answered.notified();
+        tokio::pin!(answered);
+        // Listening before looking, so that an answer in between is not missed.
+        answered.as_mut().enable();
+        {
+            let mut state = cell.lock();
+            if !state.asked {
+                return true;
+            }
+            state.waiting += cost;
         }
+        let outcome = tokio::time::timeout_at(deadline, answered).await;
+        let mut state = cell.lock();
+        state.waiting = state.waiting.saturating_sub(cost);
+        outcome.is_ok()
     }
 
-    /// Decides alone: leases while they last, then this edge's share of each limit.
-    fn take_of_shares(&self, taking: &Taking) -> Verdict {
-        self.health.fallbacks.fetch_add(1, Ordering::Relaxed);
-        let outage = self.health.outages.load(Ordering::Relaxed);
-        let mut held =
-            taking.each_ref().map(|slot| slot.as_ref().map(|(d, cell)| (d, cell.lock())));
-        let now_us = self.now_us();
-        let mut found = None;
-        for (demand, state) in held.iter_mut().flatten() {
-            state.touch(Rate::per_minute(demand.per_minute), now_us);
-            let mut wait_us = state.gate.wait_us(state.rate, now_us);
-            if let Supply::Denied { until_us } = state.lease.supply(now_us) {
-                wait_us = wait_us.max(until_us - now_us);
-            }
-            if wait_us > 0 {
-                found = Some(refusal(demand, state, wait_us));
-                break;
-            }
-        }
-        // Shares are asked last: `governor` takes at once and cannot take back, so a later share's refusal
-        // costs an earlier one a permit, in an outage only.
-        for (demand, state) in held.iter_mut().flatten() {
-            if found.is_none() && state.lease.supply(now_us) != Supply::Ready {
-                let share = self.share(demand.per_minute);
-                if let Err(wait_us) = state.take_of_share(outage, share, now_us) {
-                    found = Some(refusal(demand, state, wait_us));
-                }
-            }
-        }
-        if found.is_none() {
-            for (_, state) in held.iter_mut().flatten() {
-                state.admit(now_us);
-                if state.lease.supply(now_us) == Supply::Ready {
-                    state.lease.spend();
-                } else {
-                    state.debt += 1;
-                }
-            }
-        }
-        let standings =
-            held.map(|slot| slot.map(|(demand, state)| standing(demand, &state, found, now_us)));
-        Verdict { standings, refusal: found }
+    /// Where this edge stands, as Redis last said.
+    pub(crate) fn place(&self, (edges, rank): (u64, u64)) {
+        self.edges.store(edges.max(1), Ordering::Relaxed);
+        self.rank.store(rank, Ordering::Relaxed);
     }
 
-    /// This edge's part of a limit: its even share, and one of what is left over for the first few.
-    fn share(&self, per_minute: NonZeroU32) -> Option<NonZeroU32> {
-        let edges = self.health.edges.load(Ordering::Relaxed).max(1);
-        let limit = u64::from(per_minute.get());
-        let over = u64::from(self.rank.load(Ordering::Relaxed) < limit % edges);
-        u32::try_from(limit / edges + over).ok().and_then(NonZeroU32::new)
+    /// The slot that the request has taken, if it has taken one.
+    fn in_progress(&self, taking: &Taking, verdict: &Verdict) -> Option<InProgress> {
+        let slot = taking.iter().zip(verdict.taken).position(|(slot, taken)| {
+            let demand = slot.as_ref().map(|(demand, ..)| demand).filter(|_| taken);
+            demand.is_some_and(|demand| demand.rule.drain() == Drain::AtOnce)
+        })?;
+        let (demand, cell, _) = taking[slot].as_ref()?;
+        let cost = u64::from(demand.cost.get());
+        Some(InProgress { cell: Arc::clone(cell), cost, asks: self.asks.clone() })
     }
 }
 
-fn refusal(demand: &Demand, state: &CellState, wait_us: u64) -> Refusal {
-    Refusal {
-        policy: demand.policy,
-        quota: state.rate.burst(),
-        retry_after: Duration::from_micros(wait_us),
-    }
+fn lock(taking: &Taking) -> Held<std::sync::MutexGuard<'_, crate::decide::CellState>> {
+    taking.each_ref().map(|slot| {
+        slot.as_ref().map(|(demand, cell, _)| {
+            let Demand { rule, cost, shadow, .. } = *demand;
+            (Part { rule, cost: cost.get().into(), shadow }, cell.lock())
+        })
+    })
 }
 
-fn standing(demand: &Demand, state: &CellState, refusal: Option<Refusal>, now_us: u64) -> Standing {
-    let gate = state.gate.available(state.rate, now_us);
-    let violated = refusal.filter(|refusal| refusal.policy == demand.policy);
-    let left = match violated {
-        Some(_) => 0,
-        None => gate.min(state.lease.known_left(state.rate, now_us)),
-    };
-    let reset = violated.map_or_else(
-        || Duration::from_micros(state.gate.full_after_us(now_us)),
-        |refusal| refusal.retry_after,
-    );
-    Standing { policy: demand.policy, quota: state.rate.burst(), remaining: left, reset }
+/// The verdict with everything in the place of its demand.
+fn in_order(verdict: Verdict, taking: &Taking) -> Verdict {
+    let mut ordered = Verdict { refusal: verdict.refusal, ..Verdict::default() };
+    for (from, slot) in taking.iter().enumerate() {
+        let Some((_, _, to)) = slot else { continue };
+        ordered.standings[*to] = verdict.standings[from];
+        ordered.shadowed[*to] = verdict.shadowed[from];
+        ordered.taken[*to] = verdict.taken[from];
+        if let Some(refusal) = ordered
+            .refusal
+            .as_mut()
+            .filter(|_| verdict.refusal.is_some_and(|refusal| refusal.demand == from))
+        {
+            refusal.demand = *to;
+        }
+    }
+    ordered
 }
 
 #[cfg(test)]

@@ -1,18 +1,26 @@
 use super::*;
+use crate::link::WAIT_MAX;
 
-fn demand(space: &'static str, id: u128, per_minute: u32) -> Demand {
-    let per_minute = NonZeroU32::new(per_minute).unwrap();
-    Demand { key: CellKey { space, id, part: 0 }, per_minute, policy: space }
+fn demand(key: CellKey, rule: Rule) -> Option<Demand> {
+    Some(Demand { key, rule, cost: NonZeroU32::MIN, shadow: false })
+}
+
+fn calls(id: u128, count: u32) -> Option<Demand> {
+    demand(CellKey::tenant(id), Rule::PerMinute(NonZeroU32::new(count).unwrap()))
 }
 
 fn limiter() -> Limiter {
-    Limiter::new("test:", "edge".to_owned())
+    Limiter::new("test:", "edge".to_owned(), 1)
+}
+
+fn one(demand: Option<Demand>) -> Demands {
+    [demand, None, None, None, None]
 }
 
 async fn admitted(limiter: &Limiter, demands: Demands, times: usize) -> usize {
     let mut admitted = 0;
     for _ in 0..times {
-        admitted += usize::from(take(limiter, demands).await.refusal.is_none());
+        admitted += usize::from(take(limiter, &demands).await.0.refusal.is_none());
     }
     admitted
 }
@@ -20,25 +28,31 @@ async fn admitted(limiter: &Limiter, demands: Demands, times: usize) -> usize {
 #[tokio::test]
 async fn without_redis_a_lone_edge_admits_exactly_the_limit() {
     let limiter = limiter();
-    assert_eq!(admitted(&limiter, [Some(demand("plan", 1, 10)), None, None], 15).await, 10);
-    let verdict = take(&limiter, [Some(demand("plan", 1, 10)), None, None]).await;
+    assert_eq!(admitted(&limiter, one(calls(1, 10)), 15).await, 10);
+    let (verdict, _) = take(&limiter, &one(calls(1, 10))).await;
     let refusal = verdict.refusal.unwrap();
-    assert_eq!((refusal.policy, refusal.quota), ("plan", 10));
-    assert!((5..=6).contains(&refusal.retry_after.as_secs()), "{refusal:?}");
+    assert_eq!(refusal.demand, 0);
+    assert!((5..=6).contains(&refusal.retry_after.unwrap().as_secs()), "{refusal:?}");
 }
 
 #[tokio::test]
 async fn no_demand_is_always_admitted() {
-    assert_eq!(admitted(&limiter(), [None, None, None], 3).await, 3);
+    assert_eq!(admitted(&limiter(), Demands::default(), 3).await, 3);
 }
 
 #[tokio::test]
 async fn a_denied_request_consumes_nothing_of_its_other_limits() {
     let limiter = limiter();
-    let both = [Some(demand("plan", 1, 20)), Some(demand("key", 1, 3)), None];
+    let key = demand(CellKey::api_key(1), Rule::PerMinute(NonZeroU32::new(3).unwrap()));
+    let both = [calls(1, 20), key, None, None, None];
     assert_eq!(admitted(&limiter, both, 10).await, 3);
-    let plan = take(&limiter, [None, None, Some(demand("plan", 1, 20))]).await;
-    assert_eq!(plan.standings.iter().flatten().next().unwrap().remaining, 16);
+    // Not of those that were decided before it, nor of those after.
+    assert_eq!(admitted(&limiter, one(calls(1, 20)), 20).await, 17);
+    let turned = [demand(CellKey::api_key(1), key.unwrap().rule), None, None, None, calls(2, 20)];
+    let (verdict, _) = take(&limiter, &turned).await;
+    assert_eq!(verdict.refusal.unwrap().demand, 0);
+    assert_eq!(verdict.standings[0].unwrap().quota, 3);
+    assert_eq!(verdict.standings[4].unwrap().remaining, 20);
 }
 
 #[tokio::test]
@@ -47,30 +61,92 @@ async fn away_from_redis_the_fleet_admits_no_more_than_the_limit() {
         let mut total = 0;
         for rank in 0..edges {
             let limiter = limiter();
-            limiter.health.edges.store(edges, Ordering::Relaxed);
-            limiter.rank.store(rank, Ordering::Relaxed);
-            total += admitted(&limiter, [Some(demand("plan", 1, limit)), None, None], 200).await;
+            limiter.place((edges, rank));
+            total += admitted(&limiter, one(calls(1, limit)), 200).await;
         }
         assert_eq!(total, limit as usize, "{edges} edges");
     }
 }
 
 #[tokio::test]
-async fn one_outage_after_another_gives_no_second_burst() {
-    let limiter = limiter();
-    let demands = [Some(demand("plan", 1, 10)), None, None];
-    assert_eq!(admitted(&limiter, demands, 6).await, 6);
-    limiter.trouble();
-    assert_eq!(admitted(&limiter, demands, 10).await, 4);
+async fn a_fleet_of_known_size_is_believed_before_redis_says_so() {
+    let limiter = Limiter::new("test:", "edge".to_owned(), 4);
+    assert!(admitted(&limiter, one(calls(1, 100)), 200).await <= 25);
 }
 
 #[tokio::test]
-async fn an_unanswered_question_costs_at_most_the_wait() {
+async fn one_outage_after_another_gives_no_second_burst() {
     let limiter = limiter();
-    limiter.health.connected.store(true, Ordering::Relaxed);
+    assert_eq!(admitted(&limiter, one(calls(1, 10)), 6).await, 6);
+    limiter.link.connected();
+    limiter.link.slow(limiter.now_us());
+    assert_eq!(admitted(&limiter, one(calls(1, 10)), 10).await, 4);
+}
+
+#[tokio::test]
+async fn an_unanswered_question_costs_one_wait() {
+    let limiter = limiter();
+    limiter.link.connected();
     let start = Instant::now();
-    assert_eq!(admitted(&limiter, [Some(demand("plan", 1, 10)), None, None], 10).await, 10);
-    // One wait, then the pause; the machine may be slow, so the bound is generous.
+    assert_eq!(admitted(&limiter, one(calls(1, 10)), 10).await, 10);
+    // One wait, then none; the machine may be slow, so the bound is generous.
     assert!(start.elapsed() < WAIT_MAX * 20);
-    assert_eq!(limiter.health.outages.load(Ordering::Relaxed), 1);
+    assert_eq!((limiter.mode(), limiter.health.waits.load(Ordering::Relaxed)), (Mode::Slow, 1));
+}
+
+#[tokio::test]
+async fn slots_come_back_when_requests_end() {
+    let limiter = limiter();
+    let slots = demand(CellKey::concurrency(1), Rule::Concurrent(NonZeroU32::new(2).unwrap()));
+    let (_, first) = take(&limiter, &one(slots)).await;
+    let (_, second) = take(&limiter, &one(slots)).await;
+    assert!(first.is_some() && second.is_some());
+    let (verdict, third) = take(&limiter, &one(slots)).await;
+    assert!(verdict.refusal.is_some() && third.is_none());
+    drop(first);
+    assert!(take(&limiter, &one(slots)).await.0.refusal.is_none());
+}
+
+#[tokio::test]
+async fn a_request_refused_by_another_limit_keeps_no_slot() {
+    let limiter = limiter();
+    let slots = demand(CellKey::concurrency(1), Rule::Concurrent(NonZeroU32::new(1).unwrap()));
+    assert_eq!(admitted(&limiter, one(calls(1, 1)), 1).await, 1);
+    let (verdict, slot) = take(&limiter, &[slots, calls(1, 1), None, None, None]).await;
+    assert!(verdict.refusal.is_some() && slot.is_none());
+    assert!(take(&limiter, &one(slots)).await.0.refusal.is_none());
+}
+
+#[tokio::test]
+async fn a_quota_counts_by_weight_and_does_not_come_back() {
+    let limiter = limiter();
+    let key = CellKey::quota(1, "messages", 0);
+    let rule = Rule::PerPeriod { permits: 10, ends_at: 4_000_000_000 };
+    let heavy = Some(Demand { key, rule, cost: NonZeroU32::new(4).unwrap(), shadow: false });
+    assert_eq!(admitted(&limiter, one(heavy), 5).await, 2);
+    assert_eq!(admitted(&limiter, one(demand(key, rule)), 5).await, 2);
+    let (verdict, _) = take(&limiter, &one(demand(key, rule))).await;
+    assert_eq!(verdict.refusal.unwrap().retry_after, None);
+}
+
+#[tokio::test]
+async fn a_shadow_counts_and_does_not_deny() {
+    let limiter = limiter();
+    let shadow = Some(Demand { shadow: true, ..calls(1, 2).unwrap() });
+    let mut shadowed = 0;
+    for _ in 0..5 {
+        let (verdict, _) = take(&limiter, &[shadow, calls(2, 100), None, None, None]).await;
+        assert!(verdict.refusal.is_none());
+        shadowed += usize::from(verdict.shadowed[0]);
+    }
+    assert_eq!(shadowed, 3);
+}
+
+#[tokio::test]
+async fn another_limit_keeps_what_was_used() {
+    let limiter = limiter();
+    assert_eq!(admitted(&limiter, one(calls(1, 10)), 15).await, 10);
+    // What is known of this edge's own use is all of it, as it is alone.
+    let more = admitted(&limiter, one(calls(1, 100)), 200).await;
+    assert!((89..=91).contains(&more), "{more}");
 }
