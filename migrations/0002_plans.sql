@@ -10,9 +10,15 @@ CREATE TABLE plan_versions (
     contacts             bigint,
     users                bigint,
     api_calls_per_minute integer     NOT NULL CHECK (api_calls_per_minute > 0),
+    concurrent_requests  integer     CHECK (concurrent_requests > 0),
     webhook_endpoints    bigint,
     storage_mb           bigint,
     automations          bigint,
+    -- Counts of further meters a billing period, by name; that of `messages` is messages_per_month.
+    quotas               jsonb       NOT NULL DEFAULT '{}'
+        CHECK (jsonb_typeof(quotas) = 'object' AND NOT quotas ? 'messages'),
+    -- Meters that go on past their count.
+    overage              text[]      NOT NULL DEFAULT '{}',
     trial_days           integer     NOT NULL CHECK (trial_days >= 0),
     created_at           timestamptz NOT NULL,
     PRIMARY KEY (plan, version)

@@ -16,6 +16,8 @@ pub(crate) mod upgrade;
 pub(crate) mod usage;
 pub(crate) mod users;
 
+use std::num::NonZeroU32;
+
 use domain::money::Money;
 use domain::plan::{Allowance, PlanLimits};
 use serde::Serialize;
@@ -63,6 +65,8 @@ pub(crate) struct LimitsBody {
     contacts: Option<u64>,
     users: Option<u64>,
     api_calls_per_minute: u32,
+    /// API calls in progress at the same time.
+    concurrent_requests: Option<u32>,
     webhook_endpoints: Option<u64>,
     storage_mb: Option<u64>,
     automations: Option<u64>,
@@ -75,6 +79,7 @@ impl From<PlanLimits> for LimitsBody {
             contacts: limits.contacts.bound(),
             users: limits.users.bound(),
             api_calls_per_minute: limits.api_calls_per_minute.get(),
+            concurrent_requests: limits.concurrent_requests.map(NonZeroU32::get),
             webhook_endpoints: limits.webhook_endpoints.bound(),
             storage_mb: limits.storage_mb.bound(),
             automations: limits.automations.bound(),

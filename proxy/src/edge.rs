@@ -361,7 +361,7 @@ impl Edge {
     /// Takes a permit of each limit that the grant names.
     async fn take_limits(&self, ctx: &mut Ctx) -> Result<(), Problem> {
         let Some(grant) = &ctx.grant else { return Ok(()) };
-        let demands = limiter::demands(&grant.cells);
+        let demands = limiter::demands(&grant.limits);
         let verdict = limits::take(&self.vitals.limiter, demands).await;
         ctx.verdict = Some(verdict);
         match &verdict.refusal {

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use credentials::edge_context::Principal;
     use domain::secret::Secret;
-    use policy::LimitCells;
+    use policy::Limits;
     use policy::routes::{RouteMatch, RouteTable};
 
     fn context_key() -> SymmetricKey {
@@ -204,7 +204,7 @@ mod tests {
             route: Arc::clone(route),
             tenant: None,
             principal: Principal::Anonymous,
-            cells: LimitCells::default(),
+            limits: Limits::default(),
             verified: None,
         }
     }

@@ -7,20 +7,23 @@ use std::time::Duration;
 use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use limits::gcra::WINDOW_SECS;
 use limits::{CellKey, Demand, Demands, Verdict};
-use policy::{LimitCell, LimitCells, LimitScope};
+use policy::{Limit, LimitRule, LimitScope, Limits};
 
 use crate::headers::{LIMIT, LIMIT_POLICY};
 
 /// What one limit takes up in a header, about.
 const ITEM_LEN: usize = 40;
 
-/// The demands for a granted request's cells.
-pub(crate) fn demands(cells: &LimitCells) -> Demands {
-    [cells.address, cells.api_key, cells.tenant].map(|cell| cell.map(demand))
+/// The demands for a granted request's limits by the minute that are in force.
+pub(crate) fn demands(limits: &Limits) -> Demands {
+    [limits.address, limits.api_key, limits.tenant].map(|limit| limit.and_then(demand))
 }
 
-fn demand(LimitCell { scope, per_minute }: LimitCell) -> Demand {
-    let (key, policy) = match scope {
+fn demand(limit: Limit) -> Option<Demand> {
+    let LimitRule::PerMinute(per_minute) = limit.rule else { return None };
+    let (key, policy) = match limit.scope {
+        _ if limit.shadow => return None,
+        LimitScope::Concurrency(_) | LimitScope::Quota(_) => return None,
         LimitScope::Tenant(id) => {
             (CellKey { space: "tenant", id: id.as_uuid().as_u128(), part: 0 }, "plan")
         }
@@ -31,7 +34,7 @@ fn demand(LimitCell { scope, per_minute }: LimitCell) -> Demand {
             (CellKey { space: "address", id: bits(address), part: route }, "address")
         }
     };
-    Demand { key, per_minute, policy }
+    Some(Demand { key, per_minute, policy })
 }
 
 fn bits(address: IpAddr) -> u128 {

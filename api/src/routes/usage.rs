@@ -1,5 +1,7 @@
 //! Usage against the plan's limits.
 
+use std::num::NonZeroU32;
+
 use axum::Json;
 use axum::extract::State;
 use domain::plan::{Allowance, PlanLimits};
@@ -46,6 +48,9 @@ pub(crate) struct UsageBody {
     /// Calls a minute that the edge lets through.
     #[schema(example = 1000)]
     api_calls_per_minute: u32,
+    /// Calls that may be in progress at the same time; `null` is unlimited.
+    #[schema(example = 100)]
+    concurrent_requests: Option<u32>,
     meters: Vec<MeterBody>,
 }
 
@@ -59,6 +64,7 @@ pub(crate) async fn current(tx: &mut TenantTx) -> Result<UsageBody, Problem> {
         period_start: subscription.period_start.to_string(),
         period_end: subscription.period_end.to_string(),
         api_calls_per_minute: limits.api_calls_per_minute.get(),
+        concurrent_requests: limits.concurrent_requests.map(NonZeroU32::get),
         meters: meters(&limits, seats),
     })
 }

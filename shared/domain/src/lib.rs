@@ -7,6 +7,7 @@ pub mod event;
 pub mod faults;
 pub mod host;
 pub mod id;
+pub mod meter;
 pub mod money;
 pub mod name;
 pub mod period;

@@ -125,6 +125,9 @@ pub struct PlanLimits {
     pub users: Allowance,
     /// API calls a minute: burst and rate (`EDGE.md`, "Meaning of N/minute").
     pub api_calls_per_minute: NonZeroU32,
+    /// API calls in progress at the same time; `None` is unlimited. Not an [`Allowance`]: a plan of none would
+    /// be no plan.
+    pub concurrent_requests: Option<NonZeroU32>,
     /// Outgoing webhook endpoints.
     pub webhook_endpoints: Allowance,
     /// Storage, in megabytes of 10^6 bytes.

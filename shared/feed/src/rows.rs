@@ -1,10 +1,13 @@
 //! Rows of the edge's views, and what they are to the policy. What cannot be understood is refused: an edge
 //! that is older than the data must not guess.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use credentials::api_key::ApiKeyHash;
 use domain::id::{ApiKeyId, MembershipId, TenantId, UserId};
+use domain::meter::MeterName;
+use domain::period::Period;
 use domain::permission::{Permission, PermissionSet, Role, Scope};
 use domain::plan::PlanName;
 use domain::tenant::TenantStatus;
@@ -24,6 +27,10 @@ macro_rules! tenants {
                 status AS "status!",
                 plan AS "plan!",
                 api_calls_per_minute AS "calls_per_minute!",
+                concurrent_requests,
+                quotas AS "quotas!",
+                period_start AS "period_start!: jiff_sqlx::Timestamp",
+                period_end AS "period_end!: jiff_sqlx::Timestamp",
                 require_two_factor AS "require_two_factor!",
                 networks AS "networks!: Vec<ipnet::IpNet>"
             FROM edge.tenants "# + $condition
@@ -78,6 +85,10 @@ pub(crate) struct TenantRow {
     pub(crate) status: String,
     pub(crate) plan: String,
     pub(crate) calls_per_minute: i32,
+    pub(crate) concurrent_requests: Option<i32>,
+    pub(crate) quotas: serde_json::Value,
+    pub(crate) period_start: jiff_sqlx::Timestamp,
+    pub(crate) period_end: jiff_sqlx::Timestamp,
     pub(crate) require_two_factor: bool,
     pub(crate) networks: Vec<IpNet>,
 }
@@ -122,6 +133,13 @@ impl TenantRow {
             status: self.status.parse::<TenantStatus>().ok()?,
             plan: self.plan.parse::<PlanName>().ok()?,
             calls_per_minute: positive(self.calls_per_minute)?,
+            // A limit that cannot be understood is no reason to have none.
+            concurrent_requests: match self.concurrent_requests {
+                None => None,
+                Some(count) => Some(positive(count)?),
+            },
+            quotas: quotas(self.quotas)?,
+            period: Period { start: self.period_start.to_jiff(), end: self.period_end.to_jiff() },
             require_two_factor: self.require_two_factor,
             networks: AddressList::new(self.networks),
         })
@@ -170,6 +188,12 @@ impl ApiKeyRow {
 fn effective(role: Role, granted: &[String]) -> PermissionSet {
     let granted = granted.iter().filter_map(|name| name.parse::<Permission>().ok());
     role.permissions().union(granted.collect())
+}
+
+/// Counts by meter, in the order of their names.
+fn quotas(counts: serde_json::Value) -> Option<Box<[(MeterName, u64)]>> {
+    let counts: BTreeMap<MeterName, u64> = serde_json::from_value(counts).ok()?;
+    Some(counts.into_iter().collect())
 }
 
 fn positive(count: i32) -> Option<NonZeroU32> {

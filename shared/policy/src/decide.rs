@@ -2,15 +2,15 @@
 //! address → limits to take. Total: every request is granted or denied, with the problem and what to do.
 
 mod credential;
+mod limits;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use credentials::access_token::Claims;
 use credentials::edge_context::{Membership, Principal};
-use domain::id::{ApiKeyId, TenantId};
+use domain::id::TenantId;
 use domain::permission::Scope;
 use domain::plan::PlanName;
 use domain::problem::ProblemKind;
@@ -18,12 +18,13 @@ use domain::tenant::TenantStatus;
 use jiff::Timestamp;
 
 use self::credential::{Caller, caller};
-use crate::cidr::{AddressList, subscriber};
+use crate::cidr::AddressList;
 use crate::facts::{HeaderFact, RequestFacts};
 use crate::routes::{Auth, Method, Route, RouteMatch, TenantNeed};
 use crate::snapshot::{ApiKey, HostTenant, Member, Policy, Tenant};
 
 pub use self::credential::bearer;
+pub use self::limits::{Limit, LimitRule, LimitScope, Limits};
 
 /// One detail for a foreign and an unknown tenant, so that the answer does not tell which it was.
 const NOT_OF_TENANT: &str =
@@ -31,6 +32,10 @@ const NOT_OF_TENANT: &str =
 
 /// What becomes of a request.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and a box would be an allocation for each request"
+)]
 pub enum Decision {
     /// It goes on, if its limits allow.
     Allow(Grant),
@@ -48,40 +53,9 @@ pub struct Grant {
     /// Who is calling.
     pub principal: Principal,
     /// The limits to take a permit of, all or none.
-    pub cells: LimitCells,
+    pub limits: Limits,
     /// The claims of the access token, when it had to be verified here; worth remembering.
     pub verified: Option<Box<Claims>>,
-}
-
-/// The limits that a request counts against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LimitCells {
-    /// The address's, on a public route.
-    pub address: Option<LimitCell>,
-    /// The key's own.
-    pub api_key: Option<LimitCell>,
-    /// The plan's.
-    pub tenant: Option<LimitCell>,
-}
-
-/// One limit: whose, and how many calls a minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitCell {
-    /// Whose limit.
-    pub scope: LimitScope,
-    /// Calls a minute.
-    pub per_minute: NonZeroU32,
-}
-
-/// Whose limit it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LimitScope {
-    /// A tenant's, by its plan.
-    Tenant(TenantId),
-    /// A key's own.
-    ApiKey(ApiKeyId),
-    /// An address's on one route ([`Route::number`]).
-    Address(u64, IpAddr),
 }
 
 /// Why a request does not go on.
@@ -123,11 +97,12 @@ fn granted(
     (host_tenant, route, path_tenant): Found<'_, '_>,
 ) -> Result<Grant, Denial> {
     let address = facts.client_address;
+    let shadow = policy.site.routes.shadow();
     let mut grant = Grant {
         route: Arc::clone(route),
         tenant: None,
         principal: Principal::Anonymous,
-        cells: LimitCells { address: address_cell(route, address), ..LimitCells::default() },
+        limits: Limits { address: limits::address(shadow, route, address), ..Limits::default() },
         verified: None,
     };
 
@@ -150,10 +125,9 @@ fn granted(
     if let Some(tenant_id) = tenant_id {
         let tenant = active(policy, tenant_id)?;
         grant.tenant = Some((tenant_id, tenant.plan));
-        grant.cells.tenant = Some(LimitCell {
-            scope: LimitScope::Tenant(tenant_id),
-            per_minute: tenant.calls_per_minute,
-        });
+        grant.limits.tenant = Some(limits::plan(shadow, tenant_id, tenant));
+        grant.limits.concurrency = limits::concurrency(shadow, tenant_id, tenant);
+        grant.limits.quota = limits::quota(shadow, tenant_id, tenant, route);
         check_second_factor(tenant, route, &caller)?;
         check_permission(route, &grant.principal)?;
         check_address(&tenant.networks, address, "tenant")?;
@@ -162,9 +136,7 @@ fn granted(
     match caller {
         Caller::ApiKey(key) => {
             check_address(&key.networks, address, "API key")?;
-            grant.cells.api_key = key
-                .calls_per_minute
-                .map(|per_minute| LimitCell { scope: LimitScope::ApiKey(key.id), per_minute });
+            grant.limits.api_key = limits::api_key(shadow, key);
         }
         Caller::User(Cow::Owned(claims)) => grant.verified = Some(Box::new(claims)),
         Caller::User(Cow::Borrowed(_)) => {}
@@ -336,7 +308,7 @@ fn check_permission(route: &Route, principal: &Principal) -> Result<(), Denial> 
     Err(Denial::new(ProblemKind::PermissionDenied, detail))
 }
 
-// --- address and limits ---
+// --- address ---
 
 fn check_address(list: &AddressList, address: IpAddr, whose: &str) -> Result<(), Denial> {
     if list.permits(address) {
@@ -347,11 +319,6 @@ fn check_address(list: &AddressList, address: IpAddr, whose: &str) -> Result<(),
         ProblemKind::IpNotAllowed,
         format!("Your address {address} is not on the {whose}'s allowlist; have it added."),
     ))
-}
-
-fn address_cell(route: &Route, address: IpAddr) -> Option<LimitCell> {
-    let per_minute = route.address_limit?;
-    Some(LimitCell { scope: LimitScope::Address(route.number, subscriber(address)), per_minute })
 }
 
 #[cfg(test)]

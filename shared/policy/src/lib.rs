@@ -12,6 +12,6 @@ pub mod snapshot;
 mod trie;
 
 pub use change::Change;
-pub use decide::{Decision, Denial, Grant, LimitCell, LimitCells, LimitScope, bearer, decide};
+pub use decide::{Decision, Denial, Grant, Limit, LimitRule, LimitScope, Limits, bearer, decide};
 pub use facts::{HeaderFact, RequestFacts};
 pub use snapshot::{Policy, Site};

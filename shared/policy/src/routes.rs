@@ -2,16 +2,19 @@
 //! checked whole when it is loaded: the most specific template wins, two that match alike are refused.
 
 mod file;
+mod shadow;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::meter::MeterName;
 use domain::permission::Permission;
 use serde::Deserialize;
 
 pub use file::{RouteFault, RouteFaults};
+pub use shadow::Shadow;
 
 /// The placeholder that names the tenant in a template.
 const TENANT_PARAMETER: &str = "tenant_id";
@@ -104,10 +107,23 @@ pub struct Route {
     pub without_two_factor: bool,
     /// Requests a minute that one address may send here.
     pub address_limit: Option<NonZeroU32>,
+    /// Whether that limit is counted only, and denies nobody.
+    pub address_limit_shadow: bool,
+    /// What a request counts as, by the unit.
+    pub meter: Option<Meter>,
     /// Largest body taken.
     pub body_bytes_max: u64,
     /// How long the upstream may take between two reads, instead of its pool's time.
     pub read_timeout: Option<Duration>,
+}
+
+/// What each request of a route adds to a meter of its tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meter {
+    /// The meter.
+    pub name: MeterName,
+    /// How much it adds.
+    pub weight: NonZeroU32,
 }
 
 /// A pool of peers that answer alike.
@@ -134,6 +150,7 @@ pub struct RouteTable {
     open: matchit::Router<PathRoutes>,
     len: usize,
     upstreams: BTreeMap<Arc<str>, Upstream>,
+    shadow: Shadow,
 }
 
 /// The routes of one template, by method.
@@ -192,6 +209,12 @@ impl RouteTable {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// The limits that are counted and deny nobody.
+    #[must_use]
+    pub const fn shadow(&self) -> &Shadow {
+        &self.shadow
     }
 
     /// The pools, by name.

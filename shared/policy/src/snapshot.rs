@@ -9,6 +9,8 @@ use credentials::access_token::{PublicJwk, TokenVerifier};
 use credentials::api_key::{ApiKeyHash, Pepper};
 use domain::host::HostName;
 use domain::id::{ApiKeyId, MembershipId, SessionId, TenantId, UserId};
+use domain::meter::MeterName;
+use domain::period::Period;
 use domain::permission::{PermissionSet, Role};
 use domain::plan::PlanName;
 use domain::tenant::TenantStatus;
@@ -50,10 +52,23 @@ pub struct Tenant {
     pub plan: PlanName,
     /// Calls a minute that the plan allows.
     pub calls_per_minute: NonZeroU32,
+    /// Calls in progress at the same time that the plan allows; `None` is unlimited.
+    pub concurrent_requests: Option<NonZeroU32>,
+    /// Meters that stop at a count a period, in the order of their names.
+    pub quotas: Box<[(MeterName, u64)]>,
+    /// The billing period that runs, or the last one, as long as nobody has begun the next.
+    pub period: Period,
     /// Whether members need a second factor.
     pub require_two_factor: bool,
     /// Addresses that may call.
     pub networks: AddressList,
+}
+
+impl Tenant {
+    /// At which count `meter` stops, if it does.
+    pub(crate) fn quota(&self, meter: &MeterName) -> Option<u64> {
+        self.quotas.iter().find(|(name, _)| name == meter).map(|(_, count)| *count)
+    }
 }
 
 /// An active member of a tenant.

@@ -1,13 +1,16 @@
 //! The price catalogue: `config/plans.toml` in, versions in the database, and what they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
+use domain::meter::MeterName;
 use domain::money::{Currency, Money};
 use domain::plan::{Allowance, BillingCycle, PlanLimits, PlanName};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use crate::error::Error;
 use crate::tenant_tx::Tx;
@@ -27,6 +30,12 @@ pub struct PlanTerms {
     pub trial_days: u16,
     /// What it allows.
     pub limits: PlanLimits,
+    /// Counts of further meters a billing period; that of `messages` is among the limits.
+    #[serde(default)]
+    pub quotas: BTreeMap<MeterName, u64>,
+    /// Meters that go on past their count.
+    #[serde(default)]
+    pub overage: BTreeSet<MeterName>,
     /// Price by cycle and currency, in minor units.
     pub prices: BTreeMap<BillingCycle, BTreeMap<Currency, i64>>,
 }
@@ -45,6 +54,23 @@ impl PlanTerms {
         prices.map(|(currency, amount)| Money { amount_minor: *amount, currency: *currency })
     }
 
+    /// What keeps the terms from being a plan's.
+    fn fault(&self, plan: PlanName) -> Option<CatalogueError> {
+        let messages = MeterName::messages();
+        if self.price(BillingCycle::Monthly, Currency::USD).is_none() {
+            return Some(CatalogueError::Incomplete(plan));
+        }
+        if self.quotas.contains_key(&messages) {
+            return Some(CatalogueError::TwoCounts(plan));
+        }
+        let has_count = |meter: &MeterName| {
+            self.quotas.contains_key(meter)
+                || (*meter == messages && self.limits.messages_per_month.bound().is_some())
+        };
+        let meter = self.overage.iter().find(|meter| !has_count(meter))?;
+        Some(CatalogueError::NoCount(plan, meter.clone()))
+    }
+
     /// Whether every price of the plan is zero.
     #[must_use]
     pub fn is_free(&self) -> bool {
@@ -61,19 +87,29 @@ pub enum CatalogueError {
     /// A plan is missing, or has no monthly price in US dollars.
     #[error("config/plans.toml: {0} needs a Monthly price in USD")]
     Incomplete(PlanName),
+    /// Messages have a count twice.
+    #[error(
+        "config/plans.toml: {0} counts `messages` by `messages_per_month`; remove it from `quotas`"
+    )]
+    TwoCounts(PlanName),
+    /// What has no count does not go on past it; the name is misspelt, most likely.
+    #[error(
+        "config/plans.toml: {0} has no count for `{1}`; remove it from `overage` or add it to `quotas`"
+    )]
+    NoCount(PlanName, MeterName),
 }
 
 impl Catalogue {
     /// Reads the catalogue's text.
     ///
     /// # Errors
-    /// When it is malformed or a plan is missing.
+    /// When it is malformed, a plan is missing, or what one says contradicts itself.
     pub fn parse(text: &str) -> Result<Self, CatalogueError> {
         let catalogue: Self = toml::from_str(text).map_err(Box::new)?;
         for plan in PlanName::ALL {
-            let terms = catalogue.plans.get(plan);
-            if terms.and_then(|terms| terms.price(BillingCycle::Monthly, Currency::USD)).is_none() {
-                return Err(CatalogueError::Incomplete(*plan));
+            let terms = catalogue.plans.get(plan).ok_or(CatalogueError::Incomplete(*plan))?;
+            if let Some(fault) = terms.fault(*plan) {
+                return Err(fault);
             }
         }
         Ok(catalogue)
@@ -147,8 +183,8 @@ async fn find(
     version: i32,
 ) -> Result<Option<PlanVersion>, Error> {
     let row = sqlx::query!(
-        "SELECT messages_per_month, contacts, users, api_calls_per_minute, webhook_endpoints, storage_mb,
-            automations, trial_days
+        "SELECT messages_per_month, contacts, users, api_calls_per_minute, concurrent_requests,
+            webhook_endpoints, storage_mb, automations, quotas, overage, trial_days
         FROM plan_versions
         WHERE plan = $1 AND version = $2",
         plan.as_str(),
@@ -170,13 +206,14 @@ async fn find(
             messages_per_month: allowance(row.messages_per_month)?,
             contacts: allowance(row.contacts)?,
             users: allowance(row.users)?,
-            api_calls_per_minute: known(u32::try_from(row.api_calls_per_minute))?
-                .try_into()
-                .map_err(|_| Error::Foreign("plan_versions.api_calls_per_minute"))?,
+            api_calls_per_minute: positive(row.api_calls_per_minute)?,
+            concurrent_requests: row.concurrent_requests.map(positive).transpose()?,
             webhook_endpoints: allowance(row.webhook_endpoints)?,
             storage_mb: allowance(row.storage_mb)?,
             automations: allowance(row.automations)?,
         },
+        quotas: known(serde_json::from_value(row.quotas))?,
+        overage: known(row.overage.into_iter().map(MeterName::try_from).collect())?,
         prices: BTreeMap::new(),
     };
     for price in prices {
@@ -195,8 +232,16 @@ fn allowance(bound: Option<i64>) -> Result<Allowance, Error> {
     }
 }
 
+fn positive(count: i32) -> Result<NonZeroU32, Error> {
+    known(u32::try_from(count).and_then(NonZeroU32::try_from))
+}
+
 fn known<T, E>(result: Result<T, E>) -> Result<T, Error> {
     result.map_err(|_| Error::Foreign("plan_versions"))
+}
+
+fn integer(count: NonZeroU32) -> i32 {
+    i32::try_from(count.get()).unwrap_or(i32::MAX)
 }
 
 fn bound(allowance: Allowance) -> Option<i64> {
@@ -234,19 +279,24 @@ async fn insert(
     now: Timestamp,
 ) -> Result<(), Error> {
     let limits = terms.limits;
+    let overage: Vec<String> = terms.overage.iter().map(MeterName::to_string).collect();
     sqlx::query!(
         "INSERT INTO plan_versions (plan, version, messages_per_month, contacts, users,
-            api_calls_per_minute, webhook_endpoints, storage_mb, automations, trial_days, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            api_calls_per_minute, concurrent_requests, webhook_endpoints, storage_mb, automations, quotas,
+            overage, trial_days, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         plan.as_str(),
         version,
         bound(limits.messages_per_month),
         bound(limits.contacts),
         bound(limits.users),
-        i32::try_from(limits.api_calls_per_minute.get()).unwrap_or(i32::MAX),
+        integer(limits.api_calls_per_minute),
+        limits.concurrent_requests.map(integer),
         bound(limits.webhook_endpoints),
         bound(limits.storage_mb),
         bound(limits.automations),
+        Json(&terms.quotas) as _,
+        &overage,
         i32::from(terms.trial_days),
         now.to_sqlx() as _
     )
@@ -289,6 +339,13 @@ mod tests {
             PlanName::ALL.iter().map(|plan| calls(*plan)).collect::<Vec<_>>(),
             [10, 100, 1000, 10000]
         );
+        let at_once = |plan| catalogue.plans[&plan].limits.concurrent_requests;
+        assert_eq!(
+            PlanName::ALL.iter().map(|plan| at_once(*plan)).collect::<Vec<_>>(),
+            [5, 20, 100, 500].map(NonZeroU32::new)
+        );
+        let stops = |terms: &PlanTerms| terms.quotas.is_empty() && terms.overage.is_empty();
+        assert!(catalogue.plans.values().all(stops), "no plan goes on past its counts yet");
         assert_eq!(catalogue.plans[&PlanName::Enterprise].limits.contacts, Allowance::UNLIMITED);
         assert!(
             catalogue.plans[&PlanName::Free].is_free()
@@ -301,5 +358,39 @@ mod tests {
         for broken in ["[plans.Gold]\ntrial_days = 0", "[plans.Free]\ntrial_day = 0"] {
             assert!(Catalogue::parse(broken).is_err());
         }
+    }
+
+    /// The shipped catalogue, saying `more` of `plan`.
+    fn with(plan: &str, more: &str) -> Result<Catalogue, CatalogueError> {
+        let heading = format!("[plans.{plan}]\n");
+        let text = include_str!("../../../config/plans.toml");
+        Catalogue::parse(&text.replacen(&heading, &format!("{heading}{more}\n"), 1))
+    }
+
+    #[test]
+    fn quotas_and_overage_are_by_meter() {
+        let more = "quotas = { pages = 500, documents = 0 }\noverage = [\"messages\", \"pages\"]";
+        let catalogue = with("Pro", more).unwrap();
+        let terms = catalogue.terms(PlanName::Pro).unwrap();
+        let quotas: Vec<_> =
+            terms.quotas.iter().map(|(meter, count)| (meter.as_str(), *count)).collect();
+        assert_eq!(quotas, [("documents", 0), ("pages", 500)]);
+        assert!(terms.overage.contains("messages") && terms.overage.contains("pages"));
+    }
+
+    #[test]
+    fn meters_that_contradict_the_plan_are_refused() {
+        let refused = |plan, more| with(plan, more).unwrap_err().to_string();
+        assert_eq!(
+            refused("Pro", "quotas = { messages = 5 }"),
+            "config/plans.toml: Pro counts `messages` by `messages_per_month`; remove it from `quotas`"
+        );
+        assert_eq!(
+            refused("Pro", "overage = [\"mesages\"]"),
+            "config/plans.toml: Pro has no count for `mesages`; remove it from `overage` or add it to `quotas`"
+        );
+        assert!(refused("Enterprise", "overage = [\"messages\"]").contains("no count"));
+        assert!(refused("Pro", "quotas = { \"a b\" = 5 }").contains("lower-case letters"));
+        assert!(with("Pro", "quotas = { pages = -5 }").is_err());
     }
 }

@@ -76,7 +76,7 @@ fn statement(random: &mut StdRng, row: u8) -> String {
     let number = random.random_range(1..200);
     let pick =
         |random: &mut StdRng, words: &[&str]| words[random.random_range(0..words.len())].to_owned();
-    match random.random_range(0..11) {
+    match random.random_range(0..12) {
         0 => {
             let status = pick(random, &["Active", "Suspended"]);
             format!("UPDATE tenants SET status = '{status}' WHERE id = '{id}'")
@@ -114,6 +114,11 @@ fn statement(random: &mut StdRng, row: u8) -> String {
             "INSERT INTO ip_allowlists (tenant_id, networks, updated_at)
              VALUES ('{id}', '{{10.0.{number}.0/24}}', now())
              ON CONFLICT (tenant_id) DO UPDATE SET networks = excluded.networks"
+        ),
+        10 => format!(
+            "UPDATE subscriptions SET period_start = period_start + interval '{number} days',
+                 period_end = period_end + interval '{number} days'
+             WHERE tenant_id = '{id}'"
         ),
         _ => format!("DELETE FROM ip_allowlists WHERE tenant_id = '{id}'"),
     }

@@ -2,6 +2,7 @@
 //! and restarts.
 
 mod interleaving;
+mod limits;
 mod order;
 mod restart;
 mod world;

@@ -3,6 +3,8 @@ use std::num::NonZeroU32;
 use credentials::access_token::PublicJwk;
 use credentials::api_key::ApiKeyHash;
 use domain::id::{ApiKeyId, MembershipId, SessionId, TenantId, UserId};
+use domain::meter::MeterName;
+use domain::period::Period;
 use domain::permission::{PermissionSet, Role};
 use domain::plan::PlanName;
 use domain::tenant::TenantStatus;
@@ -93,6 +95,9 @@ fn every_kind_of_change_is_kept() {
         status: TenantStatus::Suspended,
         plan,
         calls_per_minute: NonZeroU32::MIN,
+        concurrent_requests: NonZeroU32::new(u32::MAX),
+        quotas: [("documents".parse().unwrap(), 0), (MeterName::messages(), u64::MAX)].into(),
+        period: Period { start: at(1), end: at(2) },
         require_two_factor: true,
         networks: AddressList::new(["2001:db8::/32".parse().unwrap()]),
     };

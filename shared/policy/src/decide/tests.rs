@@ -1,10 +1,13 @@
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use credentials::SymmetricKey;
 use credentials::access_token::{PublicJwk, TokenIssuer, generate_signing_key};
 use credentials::api_key::{ApiKey as Secret256, Pepper};
 use domain::host::HostName;
-use domain::id::{MembershipId, SessionId, SigningKeyId, UserId};
+use domain::id::{ApiKeyId, MembershipId, SessionId, SigningKeyId, UserId};
+use domain::meter::MeterName;
+use domain::period::Period;
 use domain::permission::{PermissionSet, Role};
 use domain::secret::Secret;
 use proptest::prelude::*;
@@ -17,6 +20,8 @@ use crate::hosts::PlatformHosts;
 use crate::routes::RouteTable;
 use crate::snapshot::Site;
 
+mod limits;
+
 const ROUTES: &str = r#"
 upstreams.api = { peers = ["127.0.0.1:1"] }
 routes = [
@@ -27,6 +32,8 @@ routes = [
   { methods = ["GET"], path = "/tenants/{tenant_id}", upstream = "api", auth = "any", tenant = "required", permission = "ViewTenant" },
   { methods = ["POST"], path = "/tenants/{tenant_id}/upgrade", upstream = "api", auth = "any", tenant = "required", permission = "ManageBilling" },
   { methods = ["POST"], path = "/tenants/{tenant_id}/send", upstream = "api", auth = "key", tenant = "required", permission = "SendMessages" },
+  { methods = ["POST"], path = "/broadcast", upstream = "api", auth = "any", tenant = "required", meter = "messages", weight = 3 },
+  { methods = ["POST"], path = "/import", upstream = "api", auth = "any", tenant = "required", meter = "contacts_imported" },
 ]
 "#;
 
@@ -63,6 +70,12 @@ fn tenant(subdomain: &str, status: TenantStatus) -> Tenant {
         status,
         plan: PlanName::Free,
         calls_per_minute: NonZeroU32::new(10).unwrap(),
+        concurrent_requests: NonZeroU32::new(5),
+        quotas: [(MeterName::messages(), 1_000)].into(),
+        period: Period {
+            start: Timestamp::from_second(1_699_000_000).unwrap(),
+            end: Timestamp::from_second(1_701_000_000).unwrap(),
+        },
         require_two_factor: false,
         networks: AddressList::default(),
     }
@@ -89,13 +102,17 @@ fn issuer() -> (TokenIssuer, PublicJwk) {
 /// acme (owner 1, read-only 2, keys 1-5), other (owner 3, key 6), strict (owner 1, second factor, one
 /// network, key 7), suspended (owner 1, key 8).
 fn world() -> World {
+    world_with(ROUTES)
+}
+
+fn world_with(routes: &str) -> World {
     let (issuer, jwk) = issuer();
     let site = Site {
         hosts: PlatformHosts::new(
             "api.localhost".parse().unwrap(),
             ["localhost".parse::<HostName>().unwrap()],
         ),
-        routes: RouteTable::parse("routes.toml", ROUTES).unwrap(),
+        routes: RouteTable::parse("routes.toml", routes).unwrap(),
         peppers: vec![Pepper::new(SymmetricKey::new(Secret::new([2; 32]))), pepper()],
         token_issuer: "pytake".into(),
         token_audience: "pytake-api".into(),
@@ -107,9 +124,14 @@ fn world() -> World {
         networks: AddressList::new(["10.0.0.0/8".parse().unwrap()]),
         ..tenant("strict", TenantStatus::Active)
     };
+    let unlimited = Tenant {
+        concurrent_requests: None,
+        quotas: [].into(),
+        ..tenant("other", TenantStatus::Active)
+    };
     for (number, tenant) in [
         (ACME, tenant("acme", TenantStatus::Active)),
-        (OTHER, tenant("other", TenantStatus::Active)),
+        (OTHER, unlimited),
         (SUSPENDED, tenant("stopped", TenantStatus::Suspended)),
         (STRICT, strict),
     ] {
@@ -282,14 +304,18 @@ fn hosts_and_routes() {
     assert_eq!(denial.allow, [Method::Get]);
 }
 
+fn per_minute(calls: u32) -> Option<LimitRule> {
+    NonZeroU32::new(calls).map(LimitRule::PerMinute)
+}
+
 #[test]
 fn public_routes_look_at_no_credential_and_limit_the_address() {
     let world = world();
     let grant = Ask { host: "acme.api.localhost", ..ask("/plans") }.bearer(6).grant(&world);
     assert_eq!(grant.principal, Principal::Anonymous);
     assert_eq!(grant.tenant, Some((tenant_id(ACME), PlanName::Free)));
-    assert_eq!(grant.cells.tenant, None);
-    assert_eq!(grant.cells.address.unwrap().per_minute.get(), 7);
+    assert_eq!(grant.limits.address.map(|limit| limit.rule), per_minute(7));
+    assert_eq!(Limits { address: None, ..grant.limits }, Limits::default());
 }
 
 #[test]
@@ -297,12 +323,10 @@ fn an_api_key_names_its_tenant() {
     let world = world();
     let grant = ask("/dashboard").bearer(1).grant(&world);
     assert_eq!(grant.tenant, Some((tenant_id(ACME), PlanName::Free)));
-    assert_eq!(grant.cells.tenant.unwrap().per_minute.get(), 10);
-    assert_eq!(grant.cells.api_key, None);
-    assert_eq!(
-        ask("/dashboard").bearer(4).grant(&world).cells.api_key.unwrap().per_minute.get(),
-        3
-    );
+    assert_eq!(grant.limits.tenant.map(|limit| limit.rule), per_minute(10));
+    assert_eq!(grant.limits.api_key, None);
+    let own = ask("/dashboard").bearer(4).grant(&world).limits.api_key;
+    assert_eq!(own.map(|limit| limit.rule), per_minute(3));
     assert_eq!(Ask { host: "shop.example", ..ask("/dashboard") }.bearer(1).slug(&world), "allowed");
 }
 

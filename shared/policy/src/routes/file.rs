@@ -7,12 +7,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::meter::MeterName;
 use domain::permission::Permission;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::shadow::FIXED_NAMES;
 use super::{
-    Auth, Method, PathRoutes, Route, RouteTable, TENANT_PARAMETER, TenantNeed, Upstream, number_of,
+    Auth, Meter, Method, PathRoutes, Route, RouteTable, Shadow, TENANT_PARAMETER, TenantNeed,
+    Upstream, number_of,
 };
 
 /// Body size of a route that states none.
@@ -53,6 +56,8 @@ impl fmt::Display for RouteFaults {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
+    limits_in_shadow: Vec<Spanned<String>>,
     upstreams: BTreeMap<Spanned<String>, UpstreamRow>,
     routes: Vec<Spanned<RouteRow>>,
 }
@@ -79,6 +84,10 @@ struct RouteRow {
     #[serde(default)]
     without_two_factor: bool,
     address_limit: Option<NonZeroU32>,
+    #[serde(default)]
+    address_limit_shadow: bool,
+    meter: Option<MeterName>,
+    weight: Option<NonZeroU32>,
     body_bytes_max: Option<NonZeroU64>,
     read_timeout_ms: Option<NonZeroU64>,
 }
@@ -120,6 +129,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<RouteTable, RouteFaults> {
 }
 
 fn build(file: File, checker: &mut Checker<'_>) -> RouteTable {
+    let shadow = shadow(&file, checker);
     let mut upstreams = BTreeMap::new();
     for (name, row) in file.upstreams {
         let span = name.span();
@@ -137,6 +147,7 @@ fn build(file: File, checker: &mut Checker<'_>) -> RouteTable {
         let span = row.span();
         let row = row.into_inner();
         check(&row, &span, &upstreams, checker);
+        check_limits(&row, &span, checker);
         let line = checker.line(span.start);
         let (_, routes) =
             templates.entry(row.path.clone()).or_insert_with(|| (line, PathRoutes::default()));
@@ -163,7 +174,28 @@ fn build(file: File, checker: &mut Checker<'_>) -> RouteTable {
             checker.faults.push(RouteFault { line, message });
         }
     }
-    RouteTable { whole, open, len, upstreams }
+    RouteTable { whole, open, len, upstreams, shadow }
+}
+
+fn shadow(file: &File, checker: &mut Checker<'_>) -> Shadow {
+    let meters = file.routes.iter().filter_map(|row| row.as_ref().meter.clone()).collect();
+    let mut shadow = Shadow::default();
+    for name in &file.limits_in_shadow {
+        if !shadow.add(name.as_ref(), &meters) {
+            let known: Vec<_> = FIXED_NAMES
+                .into_iter()
+                .chain(meters.iter().map(MeterName::as_str))
+                .map(|name| format!("`{name}`"))
+                .collect();
+            let message = format!(
+                "`limits_in_shadow`: there is no limit `{}`; use one of {}",
+                name.as_ref(),
+                known.join(", ")
+            );
+            checker.refuse(&name.span(), message);
+        }
+    }
+    shadow
 }
 
 fn check(
@@ -210,6 +242,28 @@ fn check(
     };
     if let Some(refusal) = refusal {
         checker.refuse(span, format!("`{path}`: {refusal}"));
+    }
+}
+
+fn check_limits(row: &RouteRow, span: &Range<usize>, checker: &mut Checker<'_>) {
+    let mut refuse = |refusal: &str| checker.refuse(span, format!("`{}`: {refusal}", row.path));
+    if row.address_limit_shadow && row.address_limit.is_none() {
+        refuse("`address_limit_shadow` needs an `address_limit`");
+    }
+    match &row.meter {
+        None if row.weight.is_some() => {
+            refuse(
+                "`weight` says what a request adds to a meter; name the `meter` or leave it out",
+            );
+        }
+        None => {}
+        Some(_) if row.tenant != Some(TenantNeed::Required) => {
+            refuse("a meter counts for the caller's tenant; it needs `tenant = \"required\"`");
+        }
+        Some(meter) if FIXED_NAMES.contains(&meter.as_str()) => {
+            refuse(&format!("`{meter}` is the name of another limit; call the meter otherwise"));
+        }
+        Some(_) => {}
     }
 }
 
@@ -261,6 +315,8 @@ fn route(row: RouteRow) -> Route {
         permission: row.permission,
         without_two_factor: row.without_two_factor,
         address_limit: row.address_limit,
+        address_limit_shadow: row.address_limit_shadow,
+        meter: row.meter.map(|name| Meter { name, weight: row.weight.unwrap_or(NonZeroU32::MIN) }),
         body_bytes_max: row.body_bytes_max.map_or(BODY_BYTES_MAX, NonZeroU64::get),
         read_timeout: row.read_timeout_ms.map(|ms| Duration::from_millis(ms.get())),
     }

@@ -78,6 +78,79 @@ fn unknown_words_are_refused_with_their_line() {
     }
 }
 
+fn metered(more: &str) -> String {
+    format!(
+        "{{ methods = [\"POST\"], path = \"/send\", upstream = \"api\", auth = \"any\", tenant = \"required\"{more} }},"
+    )
+}
+
+#[test]
+fn a_meter_has_a_weight_and_a_limit_may_be_in_shadow() {
+    let route = |table: &RouteTable, method, path| match table.find(method, path) {
+        RouteMatch::Found { route, .. } => Arc::clone(route),
+        _ => panic!("no route"),
+    };
+    let rows = [
+        metered(", meter = \"messages\""),
+        metered(", meter = \"pages_2\", weight = 7").replace("/send", "/print"),
+        public("/a").replace(" }", ", address_limit = 5, address_limit_shadow = true }"),
+    ];
+    let table = table(&rows.join("\n"));
+    let meter = |name: &str, weight| {
+        Some(Meter { name: name.parse().unwrap(), weight: NonZeroU32::new(weight).unwrap() })
+    };
+    assert_eq!(route(&table, "POST", "/send").meter, meter("messages", 1));
+    assert_eq!(route(&table, "POST", "/print").meter, meter("pages_2", 7));
+    assert_eq!(route(&table, "GET", "/a").meter, None);
+    assert!(route(&table, "GET", "/a").address_limit_shadow);
+    assert!(!route(&table, "POST", "/send").address_limit_shadow);
+    assert_eq!(*table.shadow(), Shadow::default());
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    let meter = ", meter = \"messages\"";
+    let public = |more: &str| public("/a").replace(" }", &format!("{more} }}"));
+    for (row, what) in [
+        (metered(", weight = 2"), "`weight` says what"),
+        (metered(&format!("{meter}, weight = 0")), "nonzero"),
+        (metered(&format!("{meter}, weight = -1")), "-1"),
+        (metered(", meter = \"Messages\""), "must be 1 to 40 lower-case letters"),
+        (metered(", meter = \"plan\""), "`plan` is the name of another limit"),
+        (public(meter), "`tenant = \"required\"`"),
+        (metered(meter).replace("any", "user").replace("required", "none"), "needs `tenant"),
+        (public(", address_limit_shadow = true"), "needs an `address_limit`"),
+    ] {
+        let faults = faults(&row);
+        assert!(faults[0].starts_with("routes.toml:3: "), "{faults:?}");
+        assert!(faults[0].contains(what), "{what}: {faults:?}");
+    }
+}
+
+#[test]
+fn limits_in_shadow_are_those_that_there_are() {
+    let text = |names: &str| {
+        let rows = metered(", meter = \"messages\"");
+        format!("{UPSTREAM}limits_in_shadow = [{names}]\nroutes = [\n{rows}\n]")
+    };
+    let all = text("\"plan\", \"key\", \"address\", \"concurrency\", \"messages\"");
+    let table = RouteTable::parse("routes.toml", &all).unwrap();
+    let shadow = table.shadow();
+    assert!(shadow.plan && shadow.key && shadow.address && shadow.concurrency);
+    assert!(shadow.has_meter(&MeterName::messages()));
+    assert!(!shadow.has_meter(&"pages".parse().unwrap()));
+    for wrong in ["adress", "pages", "", "Plan"] {
+        let names = format!("\"plan\",\n\"{wrong}\"");
+        let error = RouteTable::parse("routes.toml", &text(&names)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "routes.toml:3: `limits_in_shadow`: there is no limit `{wrong}`; use one of `plan`, `key`, `address`, `concurrency`, `messages`"
+            )
+        );
+    }
+}
+
 #[test]
 fn only_plain_templates() {
     for bad in ["", "a", "/a//b", "/a/{*rest}/b", "/a{b}", "/{}", "/a b", "/..", "/%61"] {
@@ -129,5 +202,13 @@ fn the_shipped_table_is_good() {
     let table = RouteTable::parse("config/routes.toml", text).unwrap_or_else(|e| panic!("{e}"));
     let path = "/api/v1/tenants/tenant_x/users";
     assert_eq!(found(&table, "POST", path).as_deref(), Some("/api/v1/tenants/{tenant_id}/users"));
+    let lines = text.lines().filter_map(|line| line.strip_prefix("#   "));
+    let (pools, rows): (Vec<_>, Vec<_>) = lines
+        .filter(|line| line.starts_with("upstreams.") || line.starts_with('{'))
+        .partition(|line| line.starts_with("upstreams."));
+    assert_eq!((pools.len(), rows.len()), (1, 2), "the comment's example");
+    let example = format!("{}\nroutes = [\n{}\n]", pools.join("\n"), rows.join("\n"));
+    let example = RouteTable::parse("example", &example).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(example.len(), 2);
     assert_eq!(found(&table, "GET", "/docs/problems/not-found").as_deref(), Some("/docs/{*rest}"));
 }

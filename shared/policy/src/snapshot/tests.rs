@@ -53,6 +53,9 @@ fn read(database: &Database, entity: Entity) -> Change {
                 status: TenantStatus::ALL[usize::from(state) % 3],
                 plan: PlanName::Pro,
                 calls_per_minute: NonZeroU32::MIN.saturating_add(u32::from(state)),
+                concurrent_requests: NonZeroU32::new(u32::from(state % 3)),
+                quotas: [(MeterName::messages(), u64::from(state))].into(),
+                period: Period { start: at(state), end: at(state.saturating_add(1)) },
                 require_two_factor: state.is_multiple_of(2),
                 networks: AddressList::new([std::net::IpAddr::from([10, 0, 0, state]).into()]),
             };
