@@ -10,8 +10,8 @@ use http::header::{
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use crate::edge::Ctx;
 use crate::headers::{self, REQUEST_ID};
-use crate::limiter;
 use crate::problem::Problem;
 
 /// Removes from an application's answer what is not the application's to say to a client: what concerns the
@@ -56,10 +56,13 @@ fn stays_here(name: &str) -> bool {
 pub(crate) async fn problem(
     session: &mut Session,
     problem: &Problem,
-    request_id: &HeaderValue,
+    ctx: &Ctx,
 ) -> pingora::Result<()> {
-    let id = request_id.to_str().unwrap_or_default();
-    let document = ProblemDocument::new(problem.kind, problem.detail.clone(), id);
+    let id = ctx.request_id().to_str().unwrap_or_default();
+    let document = ProblemDocument {
+        violated_policies: problem.violated_policies.clone(),
+        ..ProblemDocument::new(problem.kind, problem.detail.clone(), id)
+    };
     // A document of plain text fields always serialises.
     let body = serde_json::to_vec(&document).unwrap_or_default();
     let mut header = ResponseHeader::build_no_case(problem.kind.status(), Some(8))?;
@@ -75,10 +78,8 @@ pub(crate) async fn problem(
         let methods: Vec<_> = problem.allow.iter().map(|method| method.allow()).collect();
         header.insert_header(ALLOW, methods.join(", "))?;
     }
-    if let Some(verdict) = &problem.verdict {
-        headers::change_answer(&mut header, |headers| limiter::write_headers(headers, verdict));
-    }
-    write(session, header, body, request_id).await
+    headers::change_answer(&mut header, |headers| ctx.write_limits(headers));
+    write(session, header, body, ctx.request_id()).await
 }
 
 /// Answers whether the edge is well: `Ok`, or one line that says why not.

@@ -15,10 +15,9 @@ use domain::clock::{Clock, SystemClock};
 use domain::id::RequestId;
 use domain::problem::ProblemKind;
 use feed::Xid;
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
-use limits::Verdict;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -34,7 +33,7 @@ use crate::answer;
 use crate::facts;
 use crate::forward::Passage;
 use crate::headers::{self, API_KEY, COMMITTED, REQUEST_ID, TENANT};
-use crate::limiter;
+use crate::limiter::{self, Taken};
 use crate::metrics::Vitals;
 use crate::policy_feed::InForce;
 use crate::problem::Problem;
@@ -71,7 +70,7 @@ pub(crate) struct Ctx {
     table: Option<Arc<Table>>,
     route: Option<Arc<Route>>,
     grant: Option<Grant>,
-    verdict: Option<Verdict>,
+    taken: Option<Taken>,
     problem: Option<ProblemKind>,
     body_bytes: u64,
     tried: Vec<usize>,
@@ -107,7 +106,7 @@ impl ProxyHttp for Edge {
             table: None,
             route: None,
             grant: None,
-            verdict: None,
+            taken: None,
             problem: None,
             body_bytes: 0,
             tried: Vec::new(),
@@ -158,7 +157,7 @@ impl ProxyHttp for Edge {
         };
         if let Err(problem) = outcome {
             ctx.problem = Some(problem.kind);
-            Box::pin(answer::problem(session, &problem, &ctx.request_id_value)).await?;
+            Box::pin(answer::problem(session, &problem, ctx)).await?;
             return Ok(true);
         }
         // Before pingora copies it for each try; what it said was judged as it came.
@@ -253,9 +252,7 @@ impl ProxyHttp for Edge {
         headers::change_answer(response, |headers| {
             answer::clean(headers);
             headers.insert(&REQUEST_ID, ctx.request_id_value.clone());
-            if let Some(verdict) = &ctx.verdict {
-                limiter::write_headers(headers, verdict);
-            }
+            ctx.write_limits(headers);
         });
         Ok(())
     }
@@ -272,7 +269,7 @@ impl ProxyHttp for Edge {
         };
         ctx.problem = Some(problem.kind);
         session.set_keepalive(None);
-        let written = answer::problem(session, &problem, &ctx.request_id_value).await;
+        let written = answer::problem(session, &problem, ctx).await;
         if written.is_ok() && problem.kind == ProblemKind::PayloadTooLarge {
             // A sender that is cut off while writing would not see the answer.
             let drained = tokio::time::timeout(DRAIN_MAX, session.drain_request_body()).await;
@@ -361,13 +358,11 @@ impl Edge {
     /// Takes a permit of each limit that the grant names.
     async fn take_limits(&self, ctx: &mut Ctx) -> Result<(), Problem> {
         let Some(grant) = &ctx.grant else { return Ok(()) };
-        let demands = limiter::demands(&grant.limits);
-        let verdict = limits::take(&self.vitals.limiter, demands).await;
-        ctx.verdict = Some(verdict);
-        match &verdict.refusal {
-            Some(refusal) => Err(Problem::limited(refusal, verdict)),
-            None => Ok(()),
-        }
+        let vitals = &self.vitals;
+        let (taken, problem) =
+            limiter::take(&vitals.limiter, &vitals.metrics.limits, grant, ctx.now).await;
+        ctx.taken = Some(taken);
+        problem.map_or(Ok(()), Err)
     }
 
     /// Writes the access log's line; false if it was dropped.
@@ -407,6 +402,18 @@ fn token(authorization: HeaderFact<'_>) -> Option<&str> {
 }
 
 impl Ctx {
+    /// What names the request.
+    pub(crate) const fn request_id(&self) -> &HeaderValue {
+        &self.request_id_value
+    }
+
+    /// Says how the limits stand, once they have been asked.
+    pub(crate) fn write_limits(&self, headers: &mut HeaderMap) {
+        if let (Some(taken), Some(grant)) = (&self.taken, &self.grant) {
+            taken.write_headers(headers, grant, self.now);
+        }
+    }
+
     /// What was granted, and the table that it was granted by.
     fn granted(&self) -> pingora::Result<(&Grant, &Table)> {
         self.grant.as_ref().zip(self.table.as_deref()).ok_or_else(not_granted)

@@ -84,7 +84,7 @@ struct Prepared {
     settings: Settings,
     source: TableSource,
     table: Table,
-    redis: redis::Client,
+    redis: limits::Server,
 }
 
 fn main() -> ExitCode {
@@ -137,8 +137,8 @@ fn prepare() -> anyhow::Result<Prepared> {
         token_audience: settings.api.token_audience.clone(),
     };
     let table = source.table(site, None)?;
-    let redis = redis::Client::open(settings.redis.url.expose().as_str())
-        .context("settings: redis.url is not a Redis URL")?;
+    let redis =
+        limits::Server::parse(settings.redis.url.expose()).context("settings: redis.url")?;
     Ok(Prepared { settings, source, table, redis })
 }
 
@@ -158,7 +158,11 @@ fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let vitals = Vitals {
         metrics: Arc::clone(&metrics),
         policy: Arc::new(PolicyFeed::new(feed, table)),
-        limiter: Arc::new(Limiter::new(&settings.redis.key_prefix, edge_id)),
+        limiter: Arc::new(Limiter::new(
+            &settings.redis.key_prefix,
+            edge_id,
+            settings.redis.edges_min.get(),
+        )),
         opening: Arc::new(Opening::of(public.clone())),
         policy_stale_after: settings.edge.policy_stale_after(),
     };
@@ -208,7 +212,7 @@ fn server_conf(settings: &Settings) -> ServerConf {
 fn add_background(
     server: &mut Server,
     vitals: &Vitals,
-    redis: redis::Client,
+    redis: limits::Server,
     access_log: Arc<AccessLog>,
 ) {
     let returned = Arc::new(AtomicBool::new(false));

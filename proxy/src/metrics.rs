@@ -1,14 +1,16 @@
 //! What the edge counts, and the private listener that shows it: `/metrics`, `/healthz`, `/readyz`.
 
+mod limits;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::limits::Limiter;
 use async_trait::async_trait;
 use domain::problem::ProblemKind;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Response, StatusCode};
-use limits::Limiter;
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use prometheus::{
@@ -16,6 +18,7 @@ use prometheus::{
     Registry,
 };
 
+pub(crate) use self::limits::LimitMetrics;
 use crate::listeners::Opening;
 use crate::policy_feed::PolicyFeed;
 
@@ -42,6 +45,7 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: IntGauge,
     pub(crate) commit_waits_missed: IntCounter,
     pub(crate) log_lines_dropped: IntCounter,
+    pub(crate) limits: LimitMetrics,
     gauges: Gauges,
 }
 
@@ -53,12 +57,6 @@ struct Gauges {
     policy_loads: IntCounter,
     policy_changes: IntCounter,
     policy_load_seconds: Gauge,
-    redis_connected: IntGauge,
-    leases: IntCounter,
-    fallbacks: IntCounter,
-    outages: IntCounter,
-    edges: IntGauge,
-    cells: IntGauge,
     peers_fit: IntGaugeVec,
 }
 
@@ -111,6 +109,7 @@ impl Metrics {
                 "pytake_edge_access_log_dropped_total",
                 "Access log lines dropped because the reader was slow.",
             )?,
+            limits: LimitMetrics::new()?,
             gauges: Gauges::new()?,
             registry,
         };
@@ -125,7 +124,8 @@ impl Metrics {
             Box::new(metrics.commit_waits_missed.clone()),
             Box::new(metrics.log_lines_dropped.clone()),
         ];
-        for collector in all.into_iter().chain(metrics.gauges.collectors()) {
+        let limits = metrics.limits.collectors();
+        for collector in all.into_iter().chain(limits).chain(metrics.gauges.collectors()) {
             metrics.registry.register(collector)?;
         }
         Ok(metrics)
@@ -179,21 +179,6 @@ impl Gauges {
                 "pytake_edge_policy_load_seconds",
                 "How long the last load took.",
             )?,
-            redis_connected: IntGauge::new(
-                "pytake_edge_redis_connected",
-                "1 while limits are shared through Redis.",
-            )?,
-            leases: IntCounter::new("pytake_edge_limit_leases_total", "Leases asked of Redis.")?,
-            fallbacks: IntCounter::new(
-                "pytake_edge_limit_fallbacks_total",
-                "Requests limited without Redis.",
-            )?,
-            outages: IntCounter::new(
-                "pytake_edge_limit_outages_total",
-                "Times Redis was away or slow.",
-            )?,
-            edges: IntGauge::new("pytake_edge_limit_edges", "Edges that share the limits.")?,
-            cells: IntGauge::new("pytake_edge_limit_cells", "Limit cells held in memory.")?,
             peers_fit: IntGaugeVec::new(
                 Opts::new("pytake_edge_upstream_peers_fit", "Peers that can be reached, by pool."),
                 &["pool"],
@@ -208,12 +193,6 @@ impl Gauges {
             Box::new(self.policy_loads.clone()),
             Box::new(self.policy_changes.clone()),
             Box::new(self.policy_load_seconds.clone()),
-            Box::new(self.redis_connected.clone()),
-            Box::new(self.leases.clone()),
-            Box::new(self.fallbacks.clone()),
-            Box::new(self.outages.clone()),
-            Box::new(self.edges.clone()),
-            Box::new(self.cells.clone()),
             Box::new(self.peers_fit.clone()),
         ]
     }
@@ -258,7 +237,6 @@ impl Vitals {
 
     fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
         let gauges = &self.metrics.gauges;
-        let int = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let status = self.policy.status();
         gauges.policy_age.set(status.age().map_or(-1.0, |age| age.as_secs_f64()));
         gauges.database_connected.set(i64::from(status.connected.load(Ordering::Relaxed)));
@@ -266,13 +244,7 @@ impl Vitals {
         copy(&gauges.policy_changes, &status.changes);
         let load = Duration::from_micros(status.load_us.load(Ordering::Relaxed));
         gauges.policy_load_seconds.set(load.as_secs_f64());
-        let health = self.limiter.health();
-        gauges.redis_connected.set(i64::from(health.connected.load(Ordering::Relaxed)));
-        copy(&gauges.leases, &health.leases);
-        copy(&gauges.fallbacks, &health.fallbacks);
-        copy(&gauges.outages, &health.outages);
-        gauges.edges.set(int(health.edges.load(Ordering::Relaxed)));
-        gauges.cells.set(int(self.limiter.cells() as u64));
+        self.metrics.limits.read_off(&self.limiter);
         let table = self.policy.table();
         gauges.peers_fit.reset();
         for (pool, fit, _) in table.upstreams.counts() {
@@ -280,6 +252,10 @@ impl Vitals {
         }
         telemetry::render(&self.metrics.registry)
     }
+}
+
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// Shows a counter that is kept elsewhere, in a crate that knows nothing of Prometheus.

@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 
 use domain::problem::ProblemKind;
-use limits::Verdict;
 use pingora::{Error, ErrorSource, ErrorType};
 use policy::Denial;
 use policy::routes::Method;
-
-use crate::limiter;
 
 /// A problem to be answered.
 #[derive(Debug)]
@@ -17,22 +14,13 @@ pub(crate) struct Problem {
     pub(crate) detail: Cow<'static, str>,
     /// Methods for the `Allow` header.
     pub(crate) allow: Vec<Method>,
-    /// How the limits stand, when one of them refused.
-    pub(crate) verdict: Option<Box<Verdict>>,
+    /// Names of the limits that refused.
+    pub(crate) violated_policies: Vec<String>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), allow: Vec::new(), verdict: None }
-    }
-
-    /// The problem of a used-up limit.
-    pub(crate) fn limited(refusal: &limits::Refusal, verdict: Verdict) -> Self {
-        let detail = limiter::refusal_detail(refusal);
-        Self {
-            verdict: Some(Box::new(verdict)),
-            ..Self::new(ProblemKind::RateLimitExceeded, detail)
-        }
+        Self { kind, detail: detail.into(), allow: Vec::new(), violated_policies: Vec::new() }
     }
 
     /// The problem that an error of the passage is to the caller; `None` when nobody is there to read it.

@@ -42,7 +42,7 @@ impl ShutdownSignalWatch for Signals {
 /// Serves leases while the edge runs, and gives them back when it stops.
 pub(crate) struct Leases {
     pub(crate) limiter: Arc<Limiter>,
-    pub(crate) redis: redis::Client,
+    pub(crate) redis: limits::Server,
     pub(crate) returned: Arc<AtomicBool>,
     pub(crate) metrics: Arc<Metrics>,
 }

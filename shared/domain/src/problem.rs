@@ -162,6 +162,9 @@ pub struct ProblemDocument {
     /// Faults of a body, each with its place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<crate::faults::Fault>,
+    /// Names of the limits that refused (draft-ietf-httpapi-ratelimit-headers-10, "Problem Types").
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    pub violated_policies: Vec<String>,
 }
 
 impl ProblemDocument {
@@ -182,6 +185,7 @@ impl ProblemDocument {
             detail: detail.into(),
             request_id: request_id.into(),
             errors: Vec::new(),
+            violated_policies: Vec::new(),
         }
     }
 }

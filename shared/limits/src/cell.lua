@@ -117,7 +117,11 @@ redis.call('HSET', KEYS[1], 'born', text(born), 'version', text(version), 'level
     'limit', text(limit), 'told', text(eighths()),
     'former', text(former), 'base', text(base), 'base_version', text(base_version), edge,
     table.concat({ text(since), text(turn), text(spent), text(hold + granted), text(now + life_us) }, ' '))
-if drain > 0 then keep_ms = math.max(keep_ms, math.ceil(level / drain / 1000)) end
+if drain > 0 then
+    keep_ms = math.max(keep_ms, math.ceil(level / drain / 1000))
+elseif drain == 0 then
+    keep_ms = math.max(86400000, keep_ms - math.floor(now / 1000)) -- said as an instant
+end
 redis.call('PEXPIRE', KEYS[1], keep_ms)
 if tell then
     local words = { KEYS[1], text(born), text(version), text(level), text(now) }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use crate::rule::{Drain, Rule};
 use crate::shared_cell::{Answer, Ask, Booked, Known};
 
+/// How long an unused cell is kept.
+const KEEP_US: u64 = 10_000_000;
 /// A record this old of an edge is forgotten.
 const FORGET_US: u64 = 600_000_000;
 
@@ -50,97 +52,58 @@ impl Model {
         if self.state.as_ref().is_some_and(|state| state.expires <= now) {
             *self = Self::default();
         }
-        let rule = ask.rule;
-        let (unit, limit) = (rule.unit(), rule.permits());
         let mine = self.records.get(&edge).copied();
         if mine.is_some_and(|mine| (ask.since, ask.turn) <= (mine.since, mine.turn)) {
             return None;
         }
+        let (rule, unit, limit) = (ask.rule, ask.rule.unit(), ask.rule.permits());
         let before = self.state.clone();
-        let mut known =
-            before.as_ref().map_or(Known { born: now, at: now, ..Known::default() }, |s| s.known);
-        let (mut former, mut base, mut base_version) = before
-            .as_ref()
-            .map_or((0, 0, 0), |state| (state.former, state.base, state.base_version));
-        if now < known.at {
-            known.at = now;
+        let mut state = before.clone().unwrap_or_else(|| State::new(limit, now));
+        if now < state.known.at {
+            state.known.at = now;
             for record in self.records.values_mut() {
                 record.until = record.until.min(now + ask.lapse_us());
             }
         }
-        base = rule.drained(base, now - known.at);
-        let mut held = self.drain(rule, &mut known, now);
+        state.base = rule.drained(state.base, now - state.known.at);
+        let mut held = self.drain(rule, &mut state.known, now);
         let eighths = |level: u64| (8 * level / (limit * unit).max(1)).min(7);
-        let told = before.as_ref().map_or(0, |state| state.told).min(eighths(known.level));
+        let told = state.told.min(eighths(state.known.level));
 
-        let live = |record: &Record| rule.drain() == Drain::Never || record.until > now;
-        let lost = match &before {
-            None => true,
-            Some(_) => known.born != ask.known.born || known.version < ask.known.version,
+        let never = rule.drain() == Drain::Never;
+        let live = |record: &Record| never || record.until > now;
+        let mine = self.records.get(&edge);
+        let (booked, is_live) = if state.heal(ask, before.is_some(), now) {
+            (ask.booked, never)
+        } else {
+            let mine = mine.filter(|mine| mine.since == ask.since);
+            mine.map_or((ask.booked, never), |mine| (mine.booked, live(mine)))
         };
-        let mut booked = (ask.booked, rule.drain() == Drain::Never);
-        if ask.known.born > 0 && rule.drain() != Drain::AtOnce && lost {
-            let hint = rule.drained(ask.known.level, now.saturating_sub(ask.known.at));
-            if known.born != ask.known.born && (former == 0 || former == ask.known.born) {
-                if ask.known.version > base_version {
-                    known.level += hint.saturating_sub(base);
-                    (former, base, base_version) =
-                        (ask.known.born, base.max(hint), ask.known.version);
-                }
-            } else {
-                known.level = known.level.max(hint);
-                known.version = known.version.max(ask.known.version);
-            }
-        } else if let Some(mine) = mine.filter(|mine| mine.since == ask.since) {
-            booked = (mine.booked, live(&self.records[&edge]));
-        }
-
-        held -=
-            self.records.get(&edge).filter(|mine| live(mine)).map_or(0, |mine| mine.booked.held);
+        held -= mine.filter(|mine| live(mine)).map_or(0, |mine| mine.booked.held);
         held += ask.hold;
-        let now_out = ask.hold + ask.spent.saturating_sub(booked.0.spent);
-        if let Some(more) = now_out.checked_sub(booked.0.held) {
-            known.level += more * unit;
-        } else if booked.1 {
-            known.level = known.level.saturating_sub((booked.0.held - now_out) * unit);
-        }
-        match rule.drain() {
-            Drain::Steady(_) => {
-                let shrunk = before.as_ref().is_some_and(|state| limit < state.limit);
-                known.level = known.level.min(if shrunk { 1 } else { 2 } * limit * unit);
-            }
-            Drain::AtOnce => known.level = 0,
-            Drain::Never => {}
-        }
-        known.level = known.level.max(held * unit);
+        state.book(ask, booked, is_live, before.is_some_and(|before| limit < before.limit));
+        state.known.level = state.known.level.max(held * unit);
 
-        let available = rule.available(known.level);
+        let available = rule.available(state.known.level);
         let granted = ask.want.min(available).min((available / (2 * edges)).max(ask.need).max(1));
-        known.level += granted * unit;
-        known.version += 1;
-        known.at = now;
+        state.known.level += granted * unit;
+        state.known.version += 1;
+        state.known.at = now;
 
         self.records.retain(|_, record| record.until + FORGET_US >= now);
         let booked = Booked { spent: ask.spent, held: ask.hold + granted };
         let record =
             Record { since: ask.since, turn: ask.turn, booked, until: now + ask.lapse_us() };
         self.records.insert(edge, record);
-        let mut expires = now + 10_000_000;
-        match rule.drain() {
-            Drain::Steady(units) => expires = expires.max(now + known.level.div_ceil(units)),
-            Drain::Never => expires = u64::MAX,
-            Drain::AtOnce => {}
-        }
-        let tell = eighths(known.level) > told;
-        self.state = Some(State {
-            known,
-            limit,
-            told: eighths(known.level),
-            former,
-            base,
-            base_version,
-            expires,
-        });
+        state.expires = match rule.drain() {
+            Drain::Steady(units) => now + state.known.level.div_ceil(units).max(KEEP_US),
+            Drain::AtOnce => now + KEEP_US,
+            Drain::Never => u64::MAX,
+        };
+        state.limit = limit;
+        state.told = eighths(state.known.level);
+        let (known, tell) = (state.known, state.told > told);
+        self.state = Some(state);
         let answer = Answer { granted, available: available - granted, known };
         Some((answer, tell.then_some(known)))
     }
@@ -165,6 +128,53 @@ impl Model {
     }
 }
 
+impl State {
+    const fn new(limit: u64, now: u64) -> Self {
+        let known = Known { born: now, at: now, ..Known::NOTHING };
+        Self { known, limit, told: 0, former: 0, base: 0, base_version: 0, expires: u64::MAX }
+    }
+
+    /// Takes over what the edge knows of a cell that was lost or went back in time; false if it was neither.
+    fn heal(&mut self, ask: &Ask, was_there: bool, now: u64) -> bool {
+        let (told, rule) = (ask.known, ask.rule);
+        let lost = !was_there || self.known.born != told.born || self.known.version < told.version;
+        if !lost || told.born == 0 || rule.drain() == Drain::AtOnce {
+            return false;
+        }
+        let hint = rule.drained(told.level, now.saturating_sub(told.at));
+        if self.known.born != told.born && (self.former == 0 || self.former == told.born) {
+            if told.version > self.base_version {
+                self.known.level += hint.saturating_sub(self.base);
+                self.former = told.born;
+                self.base = self.base.max(hint);
+                self.base_version = told.version;
+            }
+        } else {
+            self.known.level = self.known.level.max(hint);
+            self.known.version = self.known.version.max(told.version);
+        }
+        true
+    }
+
+    /// Books what the edge did since; only while its lease lives does anything come back.
+    fn book(&mut self, ask: &Ask, booked: Booked, is_live: bool, shrunk: bool) {
+        let (rule, level) = (ask.rule, &mut self.known.level);
+        let used = ask.hold + ask.spent.saturating_sub(booked.spent);
+        if let Some(more) = used.checked_sub(booked.held) {
+            *level += more * rule.unit();
+        } else if is_live {
+            *level = level.saturating_sub((booked.held - used) * rule.unit());
+        }
+        match rule.drain() {
+            Drain::Steady(_) => {
+                *level = (*level).min(if shrunk { 1 } else { 2 } * rule.permits() * rule.unit());
+            }
+            Drain::AtOnce => *level = 0,
+            Drain::Never => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
@@ -179,7 +189,7 @@ mod tests {
     /// The script's own clock is the server's, so the model follows it: by the `at` of each answer.
     #[tokio::test]
     async fn the_script_does_what_the_model_does() {
-        let seed = std::env::var("HARNESS_SEED").ok().and_then(|text| text.parse().ok());
+        let seed = harness::variable("HARNESS_SEED").and_then(|text| text.parse().ok());
         let seed = seed.unwrap_or_else(rand::random);
         println!("HARNESS_SEED={seed}");
         let mut random = StdRng::seed_from_u64(seed);
@@ -209,7 +219,7 @@ mod tests {
                 let edge = random.random_range(1..4);
                 let ask = any_ask(*rule, *known, step, &mut random);
                 let mut question = script.key(&key);
-                question.arg(edge).arg(&ask.arguments(2, 0)[..]).arg(format!("model-{seed}"));
+                question.arg(edge).arg(&ask.arguments(2)[..]).arg(format!("model-{seed}"));
                 let (granted, available, level, at, born, version) =
                     question.invoke_async(&mut connection).await.unwrap();
                 let now = if granted < 0 { model_now(model) } else { at };

@@ -7,7 +7,7 @@ mod hearing;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use redis::{RedisError, Script};
 use tokio::sync::mpsc;
@@ -162,7 +162,7 @@ impl Limiter {
         self.health.questions.fetch_add(1, Ordering::Relaxed);
         let key = cell.key.in_redis(&self.key_prefix);
         let (edge, channel) = (self.edge_id.clone(), self.channel());
-        let arguments = ask.arguments(self.edges(), unix_now());
+        let arguments = ask.arguments(self.edges());
         let (clock, asked_us) = (self.clock(), self.now_us());
         let (scripts, mut connection) = (Arc::clone(scripts), connection.clone());
         async move {
@@ -249,9 +249,4 @@ impl Limiter {
     fn channel(&self) -> String {
         format!("{}levels", self.key_prefix)
     }
-}
-
-/// Seconds of Unix time, by which periods end.
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

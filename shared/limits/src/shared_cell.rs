@@ -73,8 +73,8 @@ pub(crate) struct Answer {
 }
 
 impl Ask {
-    /// Arguments of `cell.lua`, but for the edge's name and the channel. `now_unix` is in seconds.
-    pub(crate) fn arguments(&self, edges: u64, now_unix: u64) -> [i64; 18] {
+    /// Arguments of `cell.lua`, but for the edge's name and the channel.
+    pub(crate) fn arguments(&self, edges: u64) -> [i64; 18] {
         let drain = match self.rule.drain() {
             Drain::Steady(units) => integer(units),
             Drain::AtOnce => -1,
@@ -86,7 +86,7 @@ impl Ask {
             integer(self.rule.unit()),
             drain,
             integer(self.rule.permits()),
-            integer(self.keep_ms(now_unix)),
+            integer(self.keep_ms()),
             integer(self.lapse_us()),
             integer(edges.max(1)),
             integer(self.spent),
@@ -108,11 +108,12 @@ impl Ask {
         life_us.saturating_add(LAPSE_MARGIN_US)
     }
 
-    fn keep_ms(&self, now_unix: u64) -> u64 {
+    /// How long to keep the cell; of a period, until when.
+    const fn keep_ms(&self) -> u64 {
         match self.rule {
             Rule::PerMinute(_) | Rule::Concurrent(_) => KEEP_MS,
             Rule::PerPeriod { ends_at, .. } => {
-                ends_at.saturating_sub(now_unix).saturating_mul(1000).saturating_add(KEEP_PERIOD_MS)
+                ends_at.saturating_mul(1000).saturating_add(KEEP_PERIOD_MS)
             }
         }
     }

@@ -6,6 +6,7 @@ mod world;
 
 use std::num::NonZeroU32;
 
+use harness::variable;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -18,7 +19,6 @@ fn per_minute(count: u32) -> Rule {
 
 /// Simulations of a test, each with a seed of its own that a failure names.
 fn for_seeds(runs: u64, simulate: impl Fn(&mut StdRng)) {
-    let variable = |name| std::env::var(name).ok();
     if let Some(seed) = variable("HARNESS_SEED").and_then(|text| text.parse().ok()) {
         return simulate(&mut StdRng::seed_from_u64(seed));
     }

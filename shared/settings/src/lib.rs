@@ -5,6 +5,7 @@ mod key_file;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -100,10 +101,12 @@ impl Database {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
-    /// Connection URL; may hold a password.
+    /// Connection URL, or several of a cluster; may hold a password.
     pub url: Secret<String>,
     /// Put before every key.
     pub key_prefix: String,
+    /// Edges that are taken to live at least, while Redis does not say.
+    pub edges_min: NonZeroU64,
 }
 
 /// `[secrets]`: each a file of keys, read when a process needs it.

@@ -16,7 +16,7 @@ pub enum Server {
     /// One server, or what stands for it.
     One(Client),
     /// A cluster, with the servers that it was named by.
-    Cluster(ClusterClient, Vec<Client>),
+    Cluster(Box<ClusterClient>, Vec<Client>),
 }
 
 /// The address of Redis cannot be used.
@@ -43,7 +43,7 @@ impl Server {
                     .response_timeout(ANSWER_TIMEOUT)
                     .retries(1)
                     .build()?;
-                Ok(Self::Cluster(cluster, clients))
+                Ok(Self::Cluster(Box::new(cluster), clients))
             }
         }
     }

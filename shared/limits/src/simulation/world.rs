@@ -361,12 +361,12 @@ impl<'p> World<'p> {
 
     fn next_request(&mut self, edge: usize) {
         let per_minute = (self.plan.rule.permits() as f64 * self.plan.offered).max(1.0);
-        let mean = 60_000_000.0 / per_minute * self.edges.len() as f64;
-        // Bursts and pauses: the first edge has most of the load at times.
+        let mean = 60.0 / per_minute * self.edges.len() as f64;
+        // Some come in bursts, the others after pauses of any length.
         let burst = self.random.random_bool(0.2);
-        let gap =
-            if burst { 0.0 } else { mean * 1.25 * -self.random.random::<f64>().max(1e-9).ln() };
-        self.after(gap as u64, Event::Request { edge });
+        let waited = -self.random.random::<f64>().max(1e-9).ln();
+        let gap = Duration::from_secs_f64(if burst { 0.0 } else { mean * 1.25 * waited });
+        self.after(u64::try_from(gap.as_micros()).unwrap(), Event::Request { edge });
     }
 
     fn request(&mut self, edge: usize) {
