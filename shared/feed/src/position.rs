@@ -8,7 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// A transaction's number (`xid8`): never reused within a lineage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Xid(pub u64);
 
 /// A snapshot: everything below `xmin` is seen, nothing from `xmax` on, and between them all but `running`.
@@ -28,6 +29,8 @@ pub struct Position {
     pub snapshot: Snapshot,
     /// Which database, in which of its lives.
     pub lineage: String,
+    /// The newest transaction whose changes were listed no more.
+    pub forgotten: Xid,
 }
 
 /// The text is no snapshot or transaction number.
@@ -50,14 +53,13 @@ impl Snapshot {
 }
 
 impl Position {
-    /// Whether the changes that are listed at `now` lead from here to there, when those of transactions up
-    /// to `forgotten` are listed no more.
+    /// Whether the changes that are listed at `now` lead from here to there.
     #[must_use]
-    pub(crate) fn leads_to(&self, now: &Self, forgotten: Xid) -> bool {
-        // A transaction below xmin is seen, so its changes are not needed; any other might be.
-        self.lineage == now.lineage
-            && self.snapshot.xmax <= now.snapshot.xmax
-            && forgotten < self.snapshot.xmin
+    pub(crate) fn leads_to(&self, now: &Self) -> bool {
+        // What was forgotten before this position was seen by it. Of what was forgotten since, a transaction
+        // below xmin is seen, so its changes are not needed; any other might be.
+        let is_gap = now.forgotten != self.forgotten && now.forgotten >= self.snapshot.xmin;
+        self.lineage == now.lineage && self.snapshot.xmax <= now.snapshot.xmax && !is_gap
     }
 }
 
@@ -125,16 +127,21 @@ mod tests {
 
     #[test]
     fn a_forgotten_change_another_database_and_an_earlier_moment_are_gaps() {
-        let position = |snapshot: &str, lineage: &str| Position {
+        let position = |snapshot: &str, lineage: &str, forgotten| Position {
             snapshot: snapshot.parse().unwrap(),
             lineage: lineage.to_owned(),
+            forgotten: Xid(forgotten),
         };
-        let here = position("10:20:10,14", "a");
-        assert!(here.leads_to(&position("30:30:", "a"), Xid(9)));
-        assert!(here.leads_to(&here, Xid(0)));
-        assert!(!here.leads_to(&position("30:30:", "a"), Xid(10)));
-        assert!(!here.leads_to(&position("30:30:", "b"), Xid(0)));
-        assert!(!here.leads_to(&position("15:15:", "a"), Xid(0)));
+        let here = position("10:20:10,14", "a", 0);
+        assert!(here.leads_to(&position("30:30:", "a", 9)));
+        assert!(here.leads_to(&here));
+        assert!(!here.leads_to(&position("30:30:", "a", 10)));
+        assert!(!here.leads_to(&position("30:30:", "b", 0)));
+        assert!(!here.leads_to(&position("15:15:", "a", 0)));
+        // A transaction that stays open holds xmin down; what had been forgotten is no gap for that.
+        let after = position("10:20:10,14", "a", 15);
+        assert!(after.leads_to(&position("10:30:10", "a", 15)));
+        assert!(!after.leads_to(&position("10:30:10", "a", 16)));
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use policy::{Change, Policy, Site};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::position::{Position, SnapshotError, Xid};
+use crate::position::{Position, SnapshotError};
 use crate::rows::{ApiKeyRow, MemberRow, TenantRow};
 
 /// Past so many changed entities at once, reading everything is less work.
@@ -49,7 +49,7 @@ pub(crate) async fn everything(
     site: Arc<Site>,
 ) -> Result<(Policy, Position), ReadError> {
     let mut tx = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let (position, _) = position(&mut tx).await?;
+    let position = position(&mut tx).await?;
     let mut policy = Policy::new(site);
     let mut tenants = tenants!("").fetch(&mut *tx);
     while let Some(row) = tenants.try_next().await? {
@@ -84,8 +84,8 @@ pub(crate) async fn changed(
     since: &Position,
 ) -> Result<Option<Changed>, ReadError> {
     let mut tx = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let (position, forgotten) = position(&mut tx).await?;
-    if !since.leads_to(&position, forgotten) {
+    let position = position(&mut tx).await?;
+    if !since.leads_to(&position) {
         tracing::warn!("the change feed has a gap; reading everything");
         return Ok(None);
     }
@@ -202,16 +202,16 @@ fn columns<T>(pairs: &[(TenantId, T)], id: impl Fn(&T) -> Uuid) -> (Vec<Uuid>, V
     pairs.iter().map(|(tenant, other)| (tenant.as_uuid(), id(other))).unzip()
 }
 
-/// The present position, and up to which transaction changes are listed no more.
-async fn position(tx: &mut PgConnection) -> Result<(Position, Xid), ReadError> {
+/// The present position.
+async fn position(tx: &mut PgConnection) -> Result<Position, ReadError> {
     let row = sqlx::query!(
         r#"SELECT snapshot::text AS "snapshot!", lineage AS "lineage!", forgotten::text AS "forgotten!"
         FROM edge.feed_position"#
     )
     .fetch_one(tx)
     .await?;
-    let position = Position { snapshot: row.snapshot.parse()?, lineage: row.lineage };
-    Ok((position, row.forgotten.parse()?))
+    let (snapshot, forgotten) = (row.snapshot.parse()?, row.forgotten.parse()?);
+    Ok(Position { snapshot, lineage: row.lineage, forgotten })
 }
 
 async fn signing_keys(tx: &mut PgConnection) -> Result<Change, ReadError> {

@@ -1,5 +1,5 @@
 -- One atomic step of one cell, by Redis' own clock: an edge says what it did and holds, and asks for more.
--- `model.rs` is the same in Rust; a test compares them.
+-- `tests/model.rs` is the same in Rust; a test compares them.
 --
 -- KEYS[1]  the cell, a hash: born, version, level, at, limit, told; former, base, base_version: how much of the
 --          level was healed, from which version of which former life; and for each edge a field of its name:

@@ -13,15 +13,13 @@ mod decide;
 mod key;
 mod lease;
 mod link;
-#[cfg(test)]
-mod model;
 mod redis;
 mod rule;
 mod share;
 mod shared_cell;
-#[cfg(test)]
-mod simulation;
 mod take;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{DEMANDS_MAX, Refusal, Standing, Verdict};
 pub use key::CellKey;

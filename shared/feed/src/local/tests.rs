@@ -28,7 +28,11 @@ fn site() -> Arc<Site> {
 }
 
 fn position(number: u8) -> Position {
-    Position { snapshot: format!("{number}:{number}:").parse().unwrap(), lineage: "l".to_owned() }
+    Position {
+        snapshot: format!("{number}:{number}:").parse().unwrap(),
+        lineage: "l".to_owned(),
+        forgotten: crate::Xid(0),
+    }
 }
 
 fn at(second: i64) -> Timestamp {

@@ -11,10 +11,10 @@ use crate::decide::{
     Alone, CellState, DEMANDS_MAX, Held, Part, Step, Verdict, from_leases, from_shares,
 };
 use crate::link::{Link, Mode, WAIT_MAX};
-use crate::model::Model;
 use crate::rule::{Drain, Rule};
 use crate::share::Place;
 use crate::shared_cell::{Answer, Ask, Known};
+use crate::tests::model::Model;
 
 const ANSWER_TIMEOUT_US: u64 = 500_000;
 const RECONNECT_US: u64 = 100_000;

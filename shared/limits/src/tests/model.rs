@@ -1,6 +1,12 @@
 //! `cell.lua` in Rust, for the simulation; a test holds the two against each other, step by step.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use harness::Servers;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use redis::{Client, Script};
 
 use crate::rule::{Drain, Rule};
 use crate::shared_cell::{Answer, Ask, Booked, Known};
@@ -175,110 +181,97 @@ impl State {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use harness::Servers;
-    use rand::rngs::StdRng;
-    use rand::{Rng, SeedableRng};
-    use redis::{Client, Script};
-
-    use super::*;
-
-    /// The script's own clock is the server's, so the model follows it: by the `at` of each answer.
-    #[tokio::test]
-    async fn the_script_does_what_the_model_does() {
-        let seed = harness::variable("HARNESS_SEED").and_then(|text| text.parse().ok());
-        let seed = seed.unwrap_or_else(rand::random);
-        println!("HARNESS_SEED={seed}");
-        let mut random = StdRng::seed_from_u64(seed);
-        let servers = Servers::shared().await;
-        let client = Client::open(servers.redis_url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let mut listening = client.get_async_pubsub().await.unwrap();
-        let script = Script::new(include_str!("cell.lua"));
-        listening.subscribe(format!("model-{seed}")).await.unwrap();
-        let mut cells: Vec<_> =
-            (0..40).map(|_| (Model::default(), Known::NOTHING, any_rule(&mut random))).collect();
-        for step in 0..60 {
-            if step == 30 {
-                // Leases of rates lapse; those of slots and quotas do not.
-                tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+/// The script's own clock is the server's, so the model follows it: by the `at` of each answer.
+#[tokio::test]
+async fn the_script_does_what_the_model_does() {
+    let seed = harness::variable("HARNESS_SEED").and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(rand::random);
+    println!("HARNESS_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let servers = Servers::shared().await;
+    let client = Client::open(servers.redis_url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut listening = client.get_async_pubsub().await.unwrap();
+    let script = Script::new(include_str!("../cell.lua"));
+    listening.subscribe(format!("model-{seed}")).await.unwrap();
+    let mut cells: Vec<_> =
+        (0..40).map(|_| (Model::default(), Known::NOTHING, any_rule(&mut random))).collect();
+    for step in 0..60 {
+        if step == 30 {
+            // Leases of rates lapse; those of slots and quotas do not.
+            tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+        }
+        for (cell, (model, known, rule)) in cells.iter_mut().enumerate() {
+            let key = format!("model-{seed}:limit:{{{cell}}}");
+            if random.random_bool(0.03) {
+                *rule = same_kind(*rule, &mut random);
             }
-            for (cell, (model, known, rule)) in cells.iter_mut().enumerate() {
-                let key = format!("model-{seed}:limit:{{{cell}}}");
-                if random.random_bool(0.03) {
-                    *rule = same_kind(*rule, &mut random);
-                }
-                if random.random_bool(0.03) {
-                    let _: () =
-                        redis::cmd("DEL").arg(&key).query_async(&mut connection).await.unwrap();
-                    *model = Model::default();
-                }
-                let edge = random.random_range(1..4);
-                let ask = any_ask(*rule, *known, step, &mut random);
-                let mut question = script.key(&key);
-                question.arg(edge).arg(&ask.arguments(2)[..]).arg(format!("model-{seed}"));
-                let (granted, available, level, at, born, version) =
-                    question.invoke_async(&mut connection).await.unwrap();
-                let now = if granted < 0 { model_now(model) } else { at };
-                let expected = model.step(edge, &ask, 2, now);
-                let answer = Answer::read((granted, available, level, at, born, version));
-                assert_eq!(answer, expected.map(|(answer, _)| answer), "{cell} {step} {ask:?}");
-                let Some((answer, told)) = expected else { continue };
-                if random.random_bool(0.7) {
-                    *known = answer.known;
-                }
-                if let Some(Known { born, version, level, at }) = told {
-                    let words = format!("{key} {born} {version} {level} {at}");
-                    assert_eq!(heard(&mut listening).await, words);
-                }
+            if random.random_bool(0.03) {
+                let _: () = redis::cmd("DEL").arg(&key).query_async(&mut connection).await.unwrap();
+                *model = Model::default();
+            }
+            let edge = random.random_range(1..4);
+            let ask = any_ask(*rule, *known, step, &mut random);
+            let mut question = script.key(&key);
+            question.arg(edge).arg(&ask.arguments(2)[..]).arg(format!("model-{seed}"));
+            let (granted, available, level, at, born, version) =
+                question.invoke_async(&mut connection).await.unwrap();
+            let now = if granted < 0 { model_now(model) } else { at };
+            let expected = model.step(edge, &ask, 2, now);
+            let answer = Answer::read((granted, available, level, at, born, version));
+            assert_eq!(answer, expected.map(|(answer, _)| answer), "{cell} {step} {ask:?}");
+            let Some((answer, told)) = expected else { continue };
+            if random.random_bool(0.7) {
+                *known = answer.known;
+            }
+            if let Some(Known { born, version, level, at }) = told {
+                let words = format!("{key} {born} {version} {level} {at}");
+                assert_eq!(heard(&mut listening).await, words);
             }
         }
     }
+}
 
-    async fn heard(listening: &mut redis::aio::PubSub) -> String {
-        use futures::StreamExt as _;
-        listening.on_message().next().await.unwrap().get_payload().unwrap()
+async fn heard(listening: &mut redis::aio::PubSub) -> String {
+    use futures::StreamExt as _;
+    listening.on_message().next().await.unwrap().get_payload().unwrap()
+}
+
+fn model_now(model: &Model) -> u64 {
+    model.state.as_ref().map_or(0, |state| state.known.at)
+}
+
+fn any_rule(random: &mut StdRng) -> Rule {
+    let count = [1, 2, 10, 1_000, 50_000_000][random.random_range(0..5)];
+    match random.random_range(0..3) {
+        0 => Rule::Concurrent(NonZeroU32::new(count).unwrap()),
+        1 => Rule::PerPeriod { permits: count.into(), ends_at: 4_000_000_000 },
+        _ => Rule::PerMinute(NonZeroU32::new(count).unwrap()),
     }
+}
 
-    fn model_now(model: &Model) -> u64 {
-        model.state.as_ref().map_or(0, |state| state.known.at)
+fn same_kind(rule: Rule, random: &mut StdRng) -> Rule {
+    let count = random.random_range(1..2_000);
+    match rule {
+        Rule::PerMinute(_) => Rule::PerMinute(NonZeroU32::new(count).unwrap()),
+        Rule::Concurrent(_) => Rule::Concurrent(NonZeroU32::new(count).unwrap()),
+        Rule::PerPeriod { ends_at, .. } => Rule::PerPeriod { permits: count.into(), ends_at },
     }
+}
 
-    fn any_rule(random: &mut StdRng) -> Rule {
-        let count = [1, 2, 10, 1_000, 50_000_000][random.random_range(0..5)];
-        match random.random_range(0..3) {
-            0 => Rule::Concurrent(NonZeroU32::new(count).unwrap()),
-            1 => Rule::PerPeriod { permits: count.into(), ends_at: 4_000_000_000 },
-            _ => Rule::PerMinute(NonZeroU32::new(count).unwrap()),
-        }
-    }
-
-    fn same_kind(rule: Rule, random: &mut StdRng) -> Rule {
-        let count = random.random_range(1..2_000);
-        match rule {
-            Rule::PerMinute(_) => Rule::PerMinute(NonZeroU32::new(count).unwrap()),
-            Rule::Concurrent(_) => Rule::Concurrent(NonZeroU32::new(count).unwrap()),
-            Rule::PerPeriod { ends_at, .. } => Rule::PerPeriod { permits: count.into(), ends_at },
-        }
-    }
-
-    /// Not what an edge would ask, but what the script must survive.
-    fn any_ask(rule: Rule, known: Known, step: u64, random: &mut StdRng) -> Ask {
-        let mut some = |most: u64| random.random_range(0..=most);
-        let most = rule.permits().min(2_000);
-        Ask {
-            rule,
-            since: some(1) + 1,
-            turn: (step + some(2)).saturating_sub(1),
-            spent: some(most),
-            hold: some(most / 4),
-            want: some(most),
-            need: some(most / 8),
-            known,
-            booked: Booked { spent: some(most / 2), held: some(most / 4) },
-        }
+/// Not what an edge would ask, but what the script must survive.
+fn any_ask(rule: Rule, known: Known, step: u64, random: &mut StdRng) -> Ask {
+    let mut some = |most: u64| random.random_range(0..=most);
+    let most = rule.permits().min(2_000);
+    Ask {
+        rule,
+        since: some(1) + 1,
+        turn: (step + some(2)).saturating_sub(1),
+        spent: some(most),
+        hold: some(most / 4),
+        want: some(most),
+        need: some(most / 8),
+        known,
+        booked: Booked { spent: some(most / 2), held: some(most / 4) },
     }
 }
