@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Api,
     pub(crate) keys: Keys,
     pub(crate) edge: EdgeKeys,
+    pub(crate) limits: limits::Reader,
     pub(crate) passwords: PasswordHasher,
     pub(crate) issuer: TokenIssuer,
     pub(crate) published_keys: Vec<PublicJwk>,
@@ -62,6 +63,8 @@ impl App {
     pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let keys = Keys::read(settings)?;
         let edge = EdgeKeys::watch(settings.secrets.edge_context_key_file.clone())?;
+        let redis =
+            limits::Server::parse(settings.redis.url.expose()).context("settings: redis.url")?;
         let database = &settings.database;
         let store = Store::connect_lazy(
             &database.url,
@@ -77,6 +80,7 @@ impl App {
             passwords: PasswordHasher::new(settings.api.password_hashes_at_once)?,
             keys,
             edge,
+            limits: limits::Reader::new(redis, &settings.redis.key_prefix),
             issuer,
             published_keys,
             clock: Box::new(SystemClock),

@@ -49,10 +49,14 @@ pub(crate) async fn show(
         None
     };
 
+    let limits = billing::limits(&mut tx).await?.into();
+    let usage = usage::current(&mut tx).await?;
+    drop(tx);
+
     Ok(Json(DashboardBody {
         tenant: TenantBody::new(&tenant, &subscription),
-        limits: billing::limits(&mut tx).await?.into(),
-        usage: usage::current(&mut tx).await?,
+        limits,
+        usage: usage.with_limits(&app).await,
         open_invoices,
     }))
 }

@@ -2,17 +2,19 @@
 
 use std::num::NonZeroU32;
 
+mod limits;
+
 use axum::Json;
 use axum::extract::State;
 use domain::plan::{Allowance, PlanLimits};
 use serde::Serialize;
-use store::{TenantTx, memberships, subscriptions};
+use store::{TenantTx, catalogue, memberships, subscriptions};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::authorized::{Authorized, needs};
 use crate::problem::Problem;
-use crate::routes::billing;
+use crate::routes::usage::limits::{Limit, LimitBody};
 
 /// One meter.
 #[derive(Serialize, ToSchema)]
@@ -52,21 +54,39 @@ pub(crate) struct UsageBody {
     #[schema(example = 100)]
     concurrent_requests: Option<u32>,
     meters: Vec<MeterBody>,
+    /// How each limit stands, as the edges keep it.
+    limits: Vec<LimitBody>,
+}
+
+/// What the database knows of usage.
+pub(crate) struct Usage {
+    body: UsageBody,
+    limits: Vec<Limit>,
 }
 
 /// What is used and what is allowed in the tenant of `tx`.
-pub(crate) async fn current(tx: &mut TenantTx) -> Result<UsageBody, Problem> {
+pub(crate) async fn current(tx: &mut TenantTx) -> Result<Usage, Problem> {
     let subscription = subscriptions::get(tx).await?;
-    let limits = billing::limits(tx).await?;
+    let plan = catalogue::get(tx, subscription.plan, subscription.plan_version).await?;
+    let allowed = &plan.terms.limits;
     let seats = memberships::count_seats(tx).await?;
-    Ok(UsageBody {
+    let body = UsageBody {
         plan: subscription.plan.as_str(),
         period_start: subscription.period_start.to_string(),
         period_end: subscription.period_end.to_string(),
-        api_calls_per_minute: limits.api_calls_per_minute.get(),
-        concurrent_requests: limits.concurrent_requests.map(NonZeroU32::get),
-        meters: meters(&limits, seats),
-    })
+        api_calls_per_minute: allowed.api_calls_per_minute.get(),
+        concurrent_requests: allowed.concurrent_requests.map(NonZeroU32::get),
+        meters: meters(allowed, seats),
+        limits: Vec::new(),
+    };
+    Ok(Usage { body, limits: limits::of_tenant(tx, &subscription, &plan.terms).await? })
+}
+
+impl Usage {
+    /// With how the limits stand. Asked when the transaction is over: Redis may take its time.
+    pub(crate) async fn with_limits(self, app: &App) -> UsageBody {
+        UsageBody { limits: limits::standing(app, self.limits).await, ..self.body }
+    }
 }
 
 /// Seats are counted from the members. The other meters come with metering; saying 0 for them would be a
@@ -100,5 +120,8 @@ pub(crate) async fn show(
 ) -> Result<Json<UsageBody>, Problem> {
     let mut tx = auth.begin(&app).await?;
 
-    Ok(Json(current(&mut tx).await?))
+    let usage = current(&mut tx).await?;
+    drop(tx);
+
+    Ok(Json(usage.with_limits(&app).await))
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use self::connection::Connection;
+pub(crate) use self::connection::Connection;
 pub use self::connection::{Server, ServerError};
 use crate::cells::Cell;
 use crate::shared_cell::{Answer, Ask};

@@ -43,6 +43,17 @@ pub(crate) enum Drain {
     Never,
 }
 
+impl Drain {
+    /// As the scripts read it.
+    pub(crate) fn argument(self) -> i64 {
+        match self {
+            Self::Steady(units) => i64::try_from(units).unwrap_or(i64::MAX),
+            Self::AtOnce => -1,
+            Self::Never => 0,
+        }
+    }
+}
+
 impl Rule {
     /// How many permits a full cell holds.
     #[must_use]

@@ -1,6 +1,6 @@
 //! What an edge and a cell in Redis say to each other.
 
-use crate::rule::{Drain, Rule};
+use crate::rule::Rule;
 
 /// How long Redis reckons with a lease after it was granted, beside the lease's own life: an edge must have
 /// stopped spending by then, whatever the way took.
@@ -75,16 +75,11 @@ pub(crate) struct Answer {
 impl Ask {
     /// Arguments of `cell.lua`, but for the edge's name and the channel.
     pub(crate) fn arguments(&self, edges: u64) -> [i64; 18] {
-        let drain = match self.rule.drain() {
-            Drain::Steady(units) => integer(units),
-            Drain::AtOnce => -1,
-            Drain::Never => 0,
-        };
         [
             integer(self.since),
             integer(self.turn),
             integer(self.rule.unit()),
-            drain,
+            self.rule.drain().argument(),
             integer(self.rule.permits()),
             integer(self.keep_ms()),
             integer(self.lapse_us()),

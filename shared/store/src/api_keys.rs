@@ -135,6 +135,25 @@ pub async fn list(tx: &mut TenantTx, page: Page) -> Result<Rows<ApiKeyRecord>, E
     Ok(Rows::cut(keys, page.limit, |key: &ApiKeyRecord| key.id.as_uuid()))
 }
 
+/// The tenant's keys in force that have a limit of their own, newest first: at most `most`.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn limited(tx: &mut TenantTx, most: u32) -> Result<Vec<(ApiKeyId, u32)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id: ApiKeyId", rate_limit AS "rate_limit!"
+        FROM api_keys
+        WHERE tenant_id = $1 AND revoked_at IS NULL AND rate_limit IS NOT NULL
+        ORDER BY id DESC
+        LIMIT $2"#,
+        tx.tenant_id() as _,
+        i64::from(most)
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.rate_limit.unsigned_abs())).collect())
+}
+
 /// Deletes a key: its record stays, so that its callers are told "revoked".
 ///
 /// # Errors

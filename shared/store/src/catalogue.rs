@@ -54,6 +54,14 @@ impl PlanTerms {
         prices.map(|(currency, amount)| Money { amount_minor: *amount, currency: *currency })
     }
 
+    /// The meters that stop at their count, with it.
+    pub fn hard_stops(&self) -> impl Iterator<Item = (MeterName, u64)> {
+        let messages = self.limits.messages_per_month.bound();
+        let messages = messages.map(|count| (MeterName::messages(), count));
+        let others = self.quotas.iter().map(|(meter, count)| (meter.clone(), *count));
+        messages.into_iter().chain(others).filter(|(meter, _)| !self.overage.contains(meter))
+    }
+
     /// What keeps the terms from being a plan's.
     fn fault(&self, plan: PlanName) -> Option<CatalogueError> {
         let messages = MeterName::messages();

@@ -1,6 +1,7 @@
 //! Calls a minute, by plan.
 
 use harness::App;
+use serde_json::json;
 
 const DASHBOARD: &str = "/api/v1/dashboard";
 
@@ -47,4 +48,33 @@ async fn every_plan_has_its_own_limit() {
         let policy = answer.header("ratelimit-policy").to_owned();
         assert!(policy.contains(&format!("q={limit}")), "{plan}: {policy}");
     }
+}
+
+#[tokio::test]
+async fn usage_shows_how_every_limit_stands() {
+    let app = App::start().await;
+    let owner = app.tenant("acme", "Starter").await;
+    let body = json!({"name": "ci", "permissions": ["usage.read"], "rate_limit": 30});
+    let created = owner.post(&owner.path("/api-keys"), body).await.expect(201);
+    let program = app.stranger().bearing(&created.text("/key"));
+    for _ in 0..4 {
+        program.get(DASHBOARD).await.expect(200);
+    }
+    let usage = owner.get(&owner.path("/usage")).await.expect(200).json();
+    let limits = usage["limits"].as_array().expect("limits");
+    let limit = |policy: &str| {
+        let found = limits.iter().find(|limit| limit["policy"] == policy);
+        found.unwrap_or_else(|| panic!("no {policy} in {usage}"))
+    };
+    assert_eq!(limit("plan")["quota"], 100);
+    assert_eq!(limit("plan")["window_seconds"], 60);
+    let used = |policy: &str| limit(policy)["used"].as_u64().expect("a number");
+    // Some may have come back: one each 0.6 s of the plan's, each 2 s of the key's.
+    assert!((2..100).contains(&used("plan")), "{usage}");
+    assert!((1..=30).contains(&used("key")), "{usage}");
+    assert_eq!(limit("key")["api_key_id"], created.json()["id"]);
+    assert_eq!(limit("concurrency")["quota"], 20);
+    assert!(used("concurrency") >= 1, "this very request: {usage}");
+    assert_eq!(limit("messages")["quota"], 10_000);
+    assert_eq!(limit("messages")["used"], 0);
 }

@@ -22,6 +22,21 @@ async fn without_redis_a_lone_edge_still_keeps_the_limit() {
 }
 
 #[tokio::test]
+async fn without_redis_usage_is_shown_without_limits() {
+    let options = AppOptions { own_redis: true, errors_expected: true, ..AppOptions::default() };
+    let mut app = App::start_with(options).await;
+    let owner = app.tenant("acme", "Pro").await;
+    let path = owner.path("/usage");
+    let used = async || owner.get(&path).await.expect(200).json()["limits"][0]["used"].clone();
+    assert!(used().await.is_u64());
+    app.kill_redis();
+    assert!(used().await.is_null());
+    app.start_redis();
+    let back = poll_async(BACK_WITHIN, async || used().await.as_u64());
+    assert!(back.await.is_some(), "the API does not ask the new Redis");
+}
+
+#[tokio::test]
 async fn a_redis_that_comes_back_is_used_again() {
     let options = AppOptions { own_redis: true, errors_expected: true, ..AppOptions::default() };
     let mut app = App::start_with(options).await;

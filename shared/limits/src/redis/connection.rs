@@ -48,7 +48,7 @@ impl Server {
         }
     }
 
-    pub(super) async fn connect(&self) -> Result<Connection, RedisError> {
+    pub(crate) async fn connect(&self) -> Result<Connection, RedisError> {
         match self {
             Self::One(client) => {
                 let config = AsyncConnectionConfig::new()
@@ -84,7 +84,7 @@ impl Server {
 
 /// A connection that many questions share.
 #[derive(Clone)]
-pub(super) enum Connection {
+pub(crate) enum Connection {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
