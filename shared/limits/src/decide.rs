@@ -87,7 +87,7 @@ impl CellState {
         self.used_us = now_us;
         if self.rule != rule {
             if self.rule.permits() != rule.permits() {
-                self.lease.limit_changed();
+                self.lease.limit_changed(self.rule, rule);
                 self.share = None;
             }
             self.rule = rule;

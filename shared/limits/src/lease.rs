@@ -172,8 +172,12 @@ impl Lease {
         self.settle(rule, now_us)
     }
 
-    /// Books the answer to a question that was asked at `asked_us`.
+    /// Books the answer to a question that was asked at `asked_us`. After a later question it is void: what it
+    /// granted was not among what that one said to be held, so it went back.
     pub(crate) fn answered(&mut self, ask: &Ask, answer: &Answer, asked_us: u64, now_us: u64) {
+        if ask.turn != self.turn {
+            return;
+        }
         self.known = answer.known;
         self.newest = answer.known;
         self.newest_us = now_us;
@@ -226,9 +230,13 @@ impl Lease {
         rule.drained(self.newest.level, now_us.saturating_sub(self.newest_us))
     }
 
-    /// Another limit than before: what was denied may no longer be.
-    pub(crate) const fn limit_changed(&mut self) {
+    /// Another limit than before: what was denied may no longer be, and of a smaller one nothing is held that
+    /// was leased under the greater.
+    pub(crate) const fn limit_changed(&mut self, before: Rule, after: Rule) {
         self.denied_until_us = 0;
+        if after.permits() < before.permits() {
+            self.free = 0;
+        }
     }
 
     /// What others tell of the cell.
@@ -305,3 +313,6 @@ impl Lease {
 fn life_us(rule: Rule) -> u64 {
     u64::try_from(rule.lease_life().as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! How it stands with Redis, and what that means for requests.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Longest that a request waits for Redis; what answers later is slow.
@@ -43,6 +43,8 @@ pub(crate) struct Link {
     fast_answers: AtomicU64,
     slow_us: AtomicU64,
     outages: AtomicU64,
+    /// Nothing has been said yet.
+    silent: AtomicBool,
 }
 
 impl Link {
@@ -53,6 +55,7 @@ impl Link {
             fast_answers: AtomicU64::new(0),
             slow_us: AtomicU64::new(0),
             outages: AtomicU64::new(0),
+            silent: AtomicBool::new(true),
         }
     }
 
@@ -72,6 +75,7 @@ impl Link {
     /// Redis is connected and answers in time.
     pub(crate) fn connected(&self) {
         self.fast_answers.store(0, Ordering::Relaxed);
+        self.silent.store(false, Ordering::Relaxed);
         if self.change(Mode::Leasing) != Mode::Leasing {
             tracing::info!("redis answers: limits are shared between edges");
         }
@@ -79,7 +83,8 @@ impl Link {
 
     /// The connection is lost, or there is none yet.
     pub(crate) fn lost(&self, why: &dyn std::fmt::Display) {
-        if self.change(Mode::Away) != Mode::Away {
+        let silent = self.silent.swap(false, Ordering::Relaxed);
+        if self.change(Mode::Away) != Mode::Away || silent {
             tracing::warn!(error = %why, "redis is away: each edge limits by its share until it is back");
         }
     }

@@ -57,12 +57,13 @@ impl Drain {
 impl Rule {
     /// How many permits a full cell holds.
     #[must_use]
-    pub fn permits(self) -> u64 {
-        match self {
-            Self::PerMinute(count) => u64::from(count.get()).min(PER_MINUTE_MAX),
-            Self::Concurrent(count) => u64::from(count.get()),
-            Self::PerPeriod { permits, .. } => permits.min(PERMITS_MAX),
-        }
+    pub const fn permits(self) -> u64 {
+        let (permits, most) = match self {
+            Self::PerMinute(count) => (count.get() as u64, PER_MINUTE_MAX),
+            Self::Concurrent(count) => (count.get() as u64, PERMITS_MAX),
+            Self::PerPeriod { permits, .. } => (permits, PERMITS_MAX),
+        };
+        if permits < most { permits } else { most }
     }
 
     /// Units of level that a permit takes. N a minute drain N units a microsecond, so that no rounding ever
