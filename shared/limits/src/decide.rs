@@ -221,8 +221,6 @@ pub(crate) fn from_shares<S: DerefMut<Target = CellState>>(
         let refusal = match state.lease.supply(part.cost, now_us) {
             Supply::Ready => continue,
             Supply::Denied => None,
-            // As far as is known, all together have used it up, whatever is left of this edge's share.
-            Supply::Dry if state.lease.is_used_up(part.rule, part.cost, now_us) => None,
             Supply::Dry => {
                 let in_use = state.lease.in_use();
                 let share = state.share(alone.outage, alone.place, cells[place], now_us);

@@ -214,11 +214,6 @@ impl Lease {
         (free + elsewhere).min(rule.permits())
     }
 
-    /// Whether less than `cost` is left, as far as is known. Of slots the past says nothing.
-    pub(crate) fn is_used_up(&self, rule: Rule, cost: u64, now_us: u64) -> bool {
-        rule.drain() != Drain::AtOnce && self.left(rule, now_us) < cost
-    }
-
     /// The cell's level now, as far as is known and with what Redis has not heard of.
     pub(crate) fn level(&self, rule: Rule, now_us: u64) -> u64 {
         let debt = self.debt().saturating_mul(rule.unit());
