@@ -88,7 +88,10 @@ impl CellState {
         if self.rule != rule {
             if self.rule.permits() != rule.permits() {
                 self.lease.limit_changed(self.rule, rule);
-                self.share = None;
+                // Another part of another limit, whatever was taken of the last one.
+                if let Some((outage, _)) = &mut self.share {
+                    *outage = u64::MAX;
+                }
             }
             self.rule = rule;
         }
