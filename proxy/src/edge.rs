@@ -15,7 +15,7 @@ use domain::clock::{Clock, SystemClock};
 use domain::id::RequestId;
 use domain::problem::ProblemKind;
 use feed::Xid;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, EXPECT, HOST};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -157,6 +157,10 @@ impl ProxyHttp for Edge {
         };
         if let Err(problem) = outcome {
             ctx.problem = Some(problem.kind);
+            // The rest of its body is read then, within a bound: who is cut off while sending would not see the
+            // answer. Who waits for a word before sending is not waited for.
+            let waits = session.req_header().headers.contains_key(EXPECT);
+            session.set_close_on_response_before_downstream_finish(waits);
             Box::pin(answer::problem(session, &problem, ctx)).await?;
             return Ok(true);
         }

@@ -1,9 +1,13 @@
 //! Whatever is sent: the right problem, nothing written, and never a 500.
 
+use std::time::Duration;
+
 use harness::{Actor, App};
 use http::Method;
 use serde_json::{Value, json};
 use sqlx::Row as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const JSON: &str = "application/json";
 
@@ -131,6 +135,26 @@ async fn twenty_megabytes_are_too_large() {
     let answer = app.stranger().post("/api/v1/tenants", body).await;
     assert_eq!(answer.problem(), "413 payload-too-large");
     assert_eq!(rows(&app).await, 0);
+}
+
+/// A client that writes its whole body before it looks for an answer: cut off meanwhile, it would never see one.
+#[tokio::test]
+async fn who_sends_all_before_looking_still_reads_the_refusal() {
+    let app = App::start().await;
+    let mut stream = TcpStream::connect(app.url().trim_start_matches("http://")).await.unwrap();
+    let length = 8_000_000;
+    let head = format!(
+        "POST /api/v1/tenants HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..length / 1_000_000 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream.write_all(&vec![b'x'; 1_000_000]).await.expect("nobody hangs up on who is sending");
+    }
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
 }
 
 #[tokio::test]
