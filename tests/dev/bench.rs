@@ -1,8 +1,11 @@
 //! `cargo dev bench NAME`: one bench with what it needs, as a table or as one JSON object.
 
 mod allocations;
+mod caller;
 mod cpu;
+mod edge;
 mod figures;
+mod limits;
 mod load;
 mod policy;
 
@@ -37,8 +40,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     let length = if options.quick { Length::Quick } else { Length::Full };
     let figures = match options.name.as_str() {
+        "limits" => limits::measure(length).await?,
         "policy" => policy::measure(length).await?,
-        other => bail!("there is no bench `{other}`; there is: policy"),
+        other => bail!("there is no bench `{other}`; there are: limits, policy"),
     };
     let report = Report::new(options.name, figures);
     say::line(&if options.json { report.json() } else { report.table() });

@@ -224,6 +224,8 @@ pub(crate) fn from_shares<S: DerefMut<Target = CellState>>(
         let refusal = match state.lease.supply(part.cost, now_us) {
             Supply::Ready => continue,
             Supply::Denied => None,
+            // What was told of slots is soon past, but until then it is better than the share alone.
+            Supply::Dry if state.lease.are_slots_taken(part.rule, part.cost, now_us) => None,
             Supply::Dry => {
                 let in_use = state.lease.in_use();
                 let share = state.share(alone.outage, alone.place, cells[place], now_us);

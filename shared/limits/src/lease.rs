@@ -131,6 +131,13 @@ impl Lease {
         self.free > 0 && self.is_crowded(rule)
     }
 
+    /// Whether all together hold so many slots that `cost` more would be too many, as was told lately.
+    pub(crate) fn are_slots_taken(&self, rule: Rule, cost: u64, now_us: u64) -> bool {
+        rule.drain() == Drain::AtOnce
+            && now_us < self.newest_us + life_us(rule)
+            && self.newest.level + self.debt() + cost > rule.permits()
+    }
+
     /// Slots in use.
     pub(crate) const fn in_use(&self) -> u64 {
         self.in_use
@@ -197,6 +204,8 @@ impl Lease {
             let ahead_us = REFILL_AHEAD_US.max(2 * now_us.saturating_sub(asked_us));
             self.refill_at = self.pace(now_us).saturating_mul(ahead_us) / 1_000_000;
             self.free += answer.granted;
+            // What was admitted meanwhile without Redis is paid first.
+            self.free -= self.debt().min(self.free);
             self.size = answer.granted;
             self.spent_when_granted = self.spent;
             self.granted_us = now_us;

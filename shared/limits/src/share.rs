@@ -105,7 +105,8 @@ impl Share {
         };
         *self = Self::new(rule, place, cell);
         if let Self::Rate(rate) = self {
-            rate.raise(taken, now_us);
+            // Of a smaller limit no more can be gone than all of it.
+            rate.raise(taken.min(rate.part.get().into()), now_us);
         }
     }
 

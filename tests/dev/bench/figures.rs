@@ -9,6 +9,8 @@ pub(super) enum Bar {
     Below(f64),
     /// Must be this or lower.
     AtMost(f64),
+    /// Must be this or higher.
+    AtLeast(f64),
     /// Measured to explain another figure.
     None,
 }
@@ -27,20 +29,21 @@ impl Figure {
         match self.bar {
             Bar::Below(bar) => Some(self.value < bar),
             Bar::AtMost(bar) => Some(self.value <= bar),
+            Bar::AtLeast(bar) => Some(self.value >= bar),
             Bar::None => None,
         }
     }
 
     fn json(&self) -> Value {
         let bar = match self.bar {
-            Bar::Below(bar) | Bar::AtMost(bar) => Some(bar),
+            Bar::Below(bar) | Bar::AtMost(bar) | Bar::AtLeast(bar) => Some(bar),
             Bar::None => None,
         };
         json!({
             "name": self.name,
             "value": self.value,
             "bar": bar,
-            "better": "lower",
+            "better": if matches!(self.bar, Bar::AtLeast(_)) { "higher" } else { "lower" },
             "holds": self.holds(),
         })
     }
@@ -49,6 +52,7 @@ impl Figure {
         let bar = match self.bar {
             Bar::Below(bar) => format!("< {bar}"),
             Bar::AtMost(bar) => format!("≤ {bar}"),
+            Bar::AtLeast(bar) => format!("≥ {bar}"),
             Bar::None => String::new(),
         };
         let holds = match self.holds() {

@@ -12,15 +12,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use credentials::SymmetricKey;
 use credentials::api_key::{ApiKey, Pepper};
-use harness::{
-    Leash, Port, Servers, Spawn, TestDatabase, poll_async, program, reserve, root, tail,
-};
-use settings::KeyFile;
+use harness::{Leash, Port, Servers, Spawn, TestDatabase, poll_async, program, reserve, tail};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
 use super::figures::{Bar, Figure, median};
-use super::{Length, cpu, load};
+use super::{Length, cpu, edge, load};
 use crate::say;
 
 const CONNECTIONS: usize = 16;
@@ -85,7 +81,7 @@ async fn at_scale(servers: &Servers, length: Length) -> Result<Vec<Figure>> {
     let changes = if length == Length::Quick { 200 } else { 1_000 };
     let home = [tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?];
     let database = servers.database().await;
-    let pepper = Pepper::new(SymmetricKey::new(pepper(servers)?));
+    let pepper = Pepper::new(SymmetricKey::new(edge::pepper(servers)?));
     say::note("inserting 100,000 tenants with 1,000,000 keys");
     crowd::insert(&database, &pepper).await?;
     let url = database.url_as("pytake_edge");
@@ -131,25 +127,6 @@ impl Contender {
         say::note(&format!("{}: {micros:.1} µs a request, {rate:.0} requests/s", self.name));
         Ok(micros)
     }
-
-    async fn wait_until_open(&mut self) -> Result<()> {
-        let address = self.port.address();
-        let leash = &mut self.leash;
-        let open = poll_async(READY_WITHIN, || {
-            let ended = leash.ended().is_some();
-            async move {
-                if ended {
-                    Some(false)
-                } else {
-                    TcpStream::connect(address).await.ok().map(|_| true)
-                }
-            }
-        });
-        if open.await != Some(true) {
-            bail!("a proxy does not start:\n{}", tail(self.leash.log()));
-        }
-        Ok(())
-    }
 }
 
 async fn start_raw(home: &TempDir, upstream: SocketAddr) -> Result<Contender> {
@@ -162,7 +139,7 @@ async fn start_raw(home: &TempDir, upstream: SocketAddr) -> Result<Contender> {
     // The same bytes as to the edge: their parsing is not policy.
     let request = request(&"x".repeat(credentials::api_key::LEN));
     let mut contender = Contender { name: "raw proxy", leash, port, request, _metrics: None };
-    contender.wait_until_open().await?;
+    edge::wait_until_open(&mut contender.leash, &contender.port).await?;
     Ok(contender)
 }
 
@@ -174,43 +151,26 @@ async fn start_edge(
     key: &ApiKey,
     access_log_per_million: u32,
 ) -> Result<Contender> {
-    let (port, metrics) = (reserve()?, reserve()?);
-    let routes = home.path().join("routes.toml");
-    std::fs::write(
-        &routes,
-        format!(
-            "upstreams.app = {{ peers = [\"{upstream}\"] }}\n\
-             routes = [{{ methods = [\"GET\"], path = \"/bench\", upstream = \"app\", auth = \"any\", \
-             tenant = \"required\", permission = \"ViewUsage\" }}]\n"
-        ),
-    )?;
-    let settings = [
-        ("PYTAKE_DATABASE__URL", database.url_as("pytake_edge")),
-        ("PYTAKE_REDIS__URL", servers.redis_url().to_owned()),
-        ("PYTAKE_REDIS__KEY_PREFIX", format!("bench-{access_log_per_million}:")),
-        ("PYTAKE_EDGE__LISTEN", format!("[\"{}\"]", port.address())),
-        ("PYTAKE_EDGE__METRICS_LISTEN", metrics.address().to_string()),
-        ("PYTAKE_EDGE__THREADS", THREADS.to_string()),
-        (
-            "PYTAKE_EDGE__STATE_DIR",
-            home.path()
-                .join(format!("state-{access_log_per_million}"))
-                .to_string_lossy()
-                .into_owned(),
-        ),
-        ("PYTAKE_EDGE__ROUTES_FILE", routes.to_string_lossy().into_owned()),
-        ("PYTAKE_EDGE__ACCESS_LOG_PER_MILLION", access_log_per_million.to_string()),
-    ];
-    let log = home.path().join(format!("edge-{access_log_per_million}"));
-    let leash = Spawn::new(program("pytake-proxy")?, log)
-        .variables(servers.secrets().variables())
-        .variables(settings)
-        .in_directory(root())
-        .start()?;
+    let edge = edge::start(&edge::Setup {
+        home: home.path(),
+        name: &format!("edge-{access_log_per_million}"),
+        servers,
+        database,
+        redis_url: servers.redis_url(),
+        upstream,
+        threads: THREADS,
+        access_log_per_million,
+    })
+    .await?;
     let name = if access_log_per_million == 0 { "edge" } else { "edge with access log" };
     let request = request(key.expose());
-    let mut contender = Contender { name, leash, port, request, _metrics: Some(metrics) };
-    contender.wait_until_open().await?;
+    let contender = Contender {
+        name,
+        leash: edge.leash,
+        port: edge.port,
+        request,
+        _metrics: Some(edge.metrics),
+    };
     contender.wait_until_admitted().await?;
     Ok(contender)
 }
@@ -238,7 +198,7 @@ fn request(credential: &str) -> String {
 /// A tenant with an allowlist, a key, and a limit that no machine reaches.
 async fn insert_tenant(servers: &Servers, database: &TestDatabase) -> Result<ApiKey> {
     let key = ApiKey::generate(rand::random());
-    let pepper = Pepper::new(SymmetricKey::new(pepper(servers)?));
+    let pepper = Pepper::new(SymmetricKey::new(edge::pepper(servers)?));
     let hash: String =
         key.hash(&pepper).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let last_four = key.last_four();
@@ -263,15 +223,4 @@ async fn insert_tenant(servers: &Servers, database: &TestDatabase) -> Result<Api
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&mut database.connect().await).await?;
     Ok(key)
-}
-
-fn pepper(servers: &Servers) -> Result<domain::secret::Secret<[u8; 32]>> {
-    let variables = servers.secrets().variables();
-    let path = variables.iter().find(|(name, _)| name.ends_with("PEPPER_FILE"));
-    let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
-    let file: KeyFile = serde_json::from_value(serde_json::Value::String(path))?;
-    match file.read()?.pop() {
-        Some(key) => Ok(key),
-        None => bail!("the pepper file holds no key"),
-    }
 }

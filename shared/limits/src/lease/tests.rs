@@ -128,3 +128,15 @@ fn slots_are_kept_for_as_long_as_they_are_used_and_given_back_when_others_may_wa
     assert_eq!(lease.ask(rule, 0, 5_000_002).hold, 1);
     assert!(lease.release(rule, 1), "others may be waiting");
 }
+
+#[test]
+fn what_was_admitted_without_an_answer_is_paid_when_it_comes() {
+    let rule = rule(1_000);
+    let mut lease = Lease::new(1);
+    let ask = lease.ask(rule, 4, 1);
+    lease.overspend(rule, 1);
+    lease.overspend(rule, 1);
+    lease.overspend(rule, 1);
+    lease.answered(&ask, &answer(rule, 4, 4, 1), 1, 20_000);
+    assert_eq!((lease.debt(), spend_all(&mut lease, rule, 20_000)), (0, 1));
+}

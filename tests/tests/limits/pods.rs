@@ -1,0 +1,92 @@
+//! Many edges, one limit.
+
+use std::time::{Duration, Instant};
+
+use crate::fleet::{Fleet, Plan, allowed};
+
+/// Kong #6723, #6724, APISIX #4080: N pods admit N × limit.
+#[tokio::test]
+async fn four_edges_admit_the_limit_and_not_four_times_it() {
+    let fleet = Fleet::start(4).await;
+    for limit in [10, 100, 1_000] {
+        let tenant = fleet.tenant(Plan::calls(limit)).await;
+        let count = usize::try_from(limit).expect("small");
+        let flood = fleet.flood(&[0, 1, 2, 3], count, &tenant).await;
+        let admitted = flood.admitted();
+        assert!(admitted <= allowed(limit, flood.took), "{admitted} of {limit}");
+        // What an edge held when others asked is held for a second at most.
+        fleet.admits(admitted, count * 9 / 10).await;
+    }
+}
+
+/// Tyk #1287: low limits break when they are divided by the nodes.
+#[tokio::test]
+async fn low_limits_are_whole_at_any_edge() {
+    let fleet = Fleet::start(4).await;
+    for limit in [1, 3, 10] {
+        let tenant = fleet.tenant(Plan::calls(limit)).await;
+        let flood = fleet.flood(&[3], 12, &tenant).await;
+        let (admitted, whole) = (flood.admitted(), usize::try_from(limit).expect("small"));
+        assert!(admitted <= allowed(limit, flood.took), "{admitted} of {limit}");
+        fleet.admits(admitted, whole).await;
+        let others = fleet.flood(&[0, 1, 2], 12, &tenant).await;
+        let all = allowed(limit, flood.took + others.took);
+        assert!(admitted + others.admitted() <= all, "{limit}");
+    }
+}
+
+/// Kong #11846, #4379: limits never reach zero.
+#[tokio::test]
+async fn what_remains_counts_down_to_zero() {
+    let fleet = Fleet::start(1).await;
+    let tenant = fleet.tenant(Plan::calls(20)).await;
+    let began = Instant::now();
+    let mut remaining = Vec::new();
+    loop {
+        let answer = fleet.ask(0, "/call", &tenant).await;
+        let header = answer.headers()["ratelimit"].to_str().expect("text").to_owned();
+        let left = header.split("r=").nth(1).and_then(|rest| rest.split(';').next());
+        remaining.push(left.and_then(|left| left.parse::<u32>().ok()).expect("a count"));
+        if answer.status() == 429 {
+            break;
+        }
+    }
+    let back = u32::try_from(began.elapsed().as_secs()).expect("short") / 3 + 1;
+    assert_eq!(remaining.last(), Some(&0), "{remaining:?}");
+    assert!((19 - back..=19).contains(&remaining[0]), "{remaining:?}");
+    // One comes back each three seconds; beside that it only goes down.
+    let rises = remaining.windows(2).filter(|pair| pair[1] > pair[0]).count();
+    assert!(rises <= usize::try_from(back).expect("small"), "{remaining:?}");
+}
+
+/// Tyk #1876: rejected requests are counted, so that a client never recovers.
+#[tokio::test]
+async fn who_is_refused_a_hundred_times_recovers_when_told() {
+    let fleet = Fleet::start(2).await;
+    let tenant = fleet.tenant(Plan::calls(30)).await;
+    fleet.flood(&[0], 31, &tenant).await;
+    let refused = fleet.flood(&[0, 1], 50, &tenant).await;
+    assert!(refused.admitted() <= 2);
+    let answer = fleet.ask(0, "/call", &tenant).await;
+    let wait = answer.headers().get("retry-after").map(|secs| secs.to_str().expect("text"));
+    let secs: u64 = wait.unwrap_or("0").parse().expect("seconds");
+    assert!(secs <= 2, "one each two seconds, but {secs}");
+    tokio::time::sleep(Duration::from_secs(secs)).await;
+    assert_eq!(fleet.ask(0, "/call", &tenant).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_keys_limit_and_the_plans_are_taken_together_or_not_at_all() {
+    let fleet = Fleet::start(2).await;
+    let tenant = fleet.tenant(Plan { key_calls: Some(5), ..Plan::calls(40) }).await;
+    let flood = fleet.flood(&[0, 1], 30, &tenant).await;
+    let admitted = flood.admitted();
+    assert!(admitted <= allowed(5, flood.took), "{admitted}");
+    fleet.admits(admitted, 5).await;
+    let answer = fleet.ask(0, "/call", &tenant).await;
+    let header = answer.headers()["ratelimit"].to_str().expect("text").to_owned();
+    let plan = header.split("\"plan\";r=").nth(1).and_then(|rest| rest.split(';').next());
+    let left: usize = plan.and_then(|left| left.parse().ok()).expect("the plan's count");
+    // The sixty requests that the key's limit refused took none of the plan's.
+    assert!(left + admitted + 2 >= 40, "{header}");
+}
