@@ -64,6 +64,23 @@ for _, r in ipairs(lapsing) do
 end
 drain_until(now)
 
+local function text(number) return string.format('%.0f', number) end
+local function keep(name, r)
+    local words = { text(r.since), text(r.turn), text(r.spent), text(r.held), text(r.til) }
+    redis.call('HSET', KEYS[1], name, table.concat(words, ' '))
+end
+
+-- Of a smaller limit others hold nothing: what was leased to them under the greater is taken for spent.
+local shrunk = drain > 0 and cell.limit and limit < cell.limit
+if shrunk then
+    for name, r in pairs(records) do
+        if name ~= edge and live(r) then
+            held_by_all = held_by_all - r.held
+            r.til = now
+            keep(name, r)
+        end
+    end
+end
 local function eighths() return math.min(7, math.floor(8 * level / math.max(1, limit * unit))) end
 local told = math.min(cell.told or 0, eighths())
 
@@ -92,9 +109,7 @@ local more = hold + math.max(0, spent - booked.spent) - booked.held
 if more > 0 or is_live then level = level + more * unit end
 if drain > 0 then
     -- What was admitted blindly must not lock the cell for long; nor must a smaller limit.
-    local most = 2
-    if cell.limit and limit < cell.limit then most = 1 end
-    level = math.min(level, most * limit * unit)
+    level = math.min(level, (shrunk and 1 or 2) * limit * unit)
 elseif drain < 0 then
     level = 0
 end
@@ -111,12 +126,11 @@ for name, r in pairs(records) do
     if r.til + 600000000 < now then redis.call('HDEL', KEYS[1], name) end
 end
 local tell = eighths() > told
-local function text(number) return string.format('%.0f', number) end
 version = version + 1
 redis.call('HSET', KEYS[1], 'born', text(born), 'version', text(version), 'level', text(level), 'at', text(now),
     'limit', text(limit), 'told', text(eighths()),
-    'former', text(former), 'base', text(base), 'base_version', text(base_version), edge,
-    table.concat({ text(since), text(turn), text(spent), text(hold + granted), text(now + life_us) }, ' '))
+    'former', text(former), 'base', text(base), 'base_version', text(base_version))
+keep(edge, { since = since, turn = turn, spent = spent, held = hold + granted, til = now + life_us })
 if drain > 0 then
     keep_ms = math.max(keep_ms, math.ceil(level / drain / 1000))
 elseif drain == 0 then

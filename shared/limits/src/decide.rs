@@ -176,7 +176,7 @@ pub(crate) fn from_leases<S: DerefMut<Target = CellState>>(
             Supply::Ready => {}
             Supply::Denied if part.shadow => verdict.shadowed[place] = true,
             Supply::Denied => refuse(&mut verdict, place, state, now_us),
-            Supply::Dry => dry |= !part.shadow,
+            Supply::Dry => dry = true,
         }
     }
     if verdict.refusal.is_none() {
@@ -185,12 +185,11 @@ pub(crate) fn from_leases<S: DerefMut<Target = CellState>>(
         }
         for (place, slot) in held.iter_mut().enumerate() {
             let Some((part, state)) = slot else { continue };
+            // Not ready now: in shadow mode, and denied.
             if state.lease.supply(part.cost, now_us) == Supply::Ready {
                 let rule = state.rule;
                 refill[place] = state.lease.spend(rule, part.cost);
                 verdict.taken[place] = true;
-            } else {
-                refill[place] = state.is_dry(part.cost, now_us);
             }
         }
     }

@@ -133,9 +133,11 @@ impl Lease {
 
     /// Whether all together hold so many slots that `cost` more would be too many, as was told lately.
     pub(crate) fn are_slots_taken(&self, rule: Rule, cost: u64, now_us: u64) -> bool {
+        let of_others = self.newest.level.saturating_sub(self.booked.held);
         rule.drain() == Drain::AtOnce
+            && self.newest.born > 0
             && now_us < self.newest_us + life_us(rule)
-            && self.newest.level + self.debt() + cost > rule.permits()
+            && of_others + self.in_use + cost > rule.permits()
     }
 
     /// Slots in use.

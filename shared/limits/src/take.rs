@@ -208,7 +208,7 @@ impl Limiter {
             return false;
         }
         let now_us = self.now_us();
-        for (demand, cell, _) in taking.iter().flatten().filter(|(demand, ..)| !demand.shadow) {
+        for (demand, cell, _) in taking.iter().flatten() {
             let mut state = cell.lock();
             if state.is_dry(demand.cost.get().into(), now_us) && !state.asked {
                 state.asked = self.asks.try_send(Arc::clone(cell)).is_ok();
@@ -221,7 +221,7 @@ impl Limiter {
             return false;
         }
         self.health.waits.fetch_add(1, Ordering::Relaxed);
-        for (demand, cell, _) in taking.iter().flatten().filter(|(demand, ..)| !demand.shadow) {
+        for (demand, cell, _) in taking.iter().flatten() {
             if !Self::wait(cell, demand.cost.get().into(), deadline).await {
                 self.link.slow(self.now_us());
                 return false;

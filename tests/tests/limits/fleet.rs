@@ -11,6 +11,7 @@ use harness::{
     tail,
 };
 use reqwest::{Client, Response};
+use rustix::process::Signal;
 use settings::KeyFile;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -184,16 +185,30 @@ impl Fleet {
         }
     }
 
-    /// Asserts that no fewer were admitted than `least`, where Redis answered in time all along. On a machine
-    /// too busy for that, edges have kept to their shares.
-    pub(crate) async fn admits(&self, admitted: usize, least: usize) {
+    /// Whether an edge had to decide without Redis, as it does when the machine is too busy for an answer within
+    /// five milliseconds.
+    async fn fell_back(&self) -> bool {
         let mut fallbacks = 0.0;
         for edge in 0..self.edges.len() {
             let metric = self.metric(edge, "pytake_edge_limit_fallbacks_total").await;
             // An edge that is gone cannot say.
             fallbacks += metric.unwrap_or(1.0);
         }
-        assert!(admitted >= least || fallbacks > 0.0, "{admitted}, at least {least}");
+        fallbacks > 0.0
+    }
+
+    /// Asserts that no fewer were admitted than `least`, where Redis answered in time all along.
+    pub(crate) async fn admits(&self, admitted: usize, least: usize) {
+        assert!(admitted >= least || self.fell_back().await, "{admitted}, at least {least}");
+    }
+
+    /// Asserts that no more were admitted than `limit` allows in `window`, to the permit where Redis answered in
+    /// time all along; else within what shares may add.
+    pub(crate) async fn bounds(&self, admitted: usize, limit: u32, window: Duration) {
+        let most = allowed(limit, window);
+        let shares = 3 * self.edges.len() + usize::try_from(limit / 8).expect("small");
+        let holds = admitted <= most || (admitted <= most + shares && self.fell_back().await);
+        assert!(holds, "{admitted}, at most {most}");
     }
 
     /// What an edge has logged.
@@ -205,8 +220,15 @@ impl Fleet {
         self.edges[edge].leash.kill();
     }
 
-    pub(crate) fn stop_edge(&mut self, edge: usize) {
-        self.edges[edge].leash.stop(READY_WITHIN);
+    /// Stops an edge as an operator does, and waits until it is gone.
+    pub(crate) async fn stop_edge(&mut self, edge: usize) {
+        let leash = &mut self.edges[edge].leash;
+        leash.signal(Signal::TERM);
+        let gone = poll_async(READY_WITHIN, || {
+            let gone = leash.ended().map(|_| ());
+            async move { gone }
+        });
+        assert!(gone.await.is_some(), "the edge does not stop");
     }
 
     /// Kills Redis; starts it again, empty.

@@ -73,6 +73,16 @@ impl Model {
         }
         state.base = rule.drained(state.base, now - state.known.at);
         let mut held = self.drain(rule, &mut state.known, now);
+        let shrunk = before.as_ref().is_some_and(|before| limit < before.limit)
+            && matches!(rule.drain(), Drain::Steady(_));
+        if shrunk {
+            for (name, record) in &mut self.records {
+                if *name != edge && record.until > now {
+                    held -= record.booked.held;
+                    record.until = now;
+                }
+            }
+        }
         let eighths = |level: u64| (8 * level / (limit * unit).max(1)).min(7);
         let told = state.told.min(eighths(state.known.level));
 
@@ -87,7 +97,7 @@ impl Model {
         };
         held -= mine.filter(|mine| live(mine)).map_or(0, |mine| mine.booked.held);
         held += ask.hold;
-        state.book(ask, booked, is_live, before.is_some_and(|before| limit < before.limit));
+        state.book(ask, booked, is_live, shrunk);
         state.known.level = state.known.level.max(held * unit);
 
         let available = rule.available(state.known.level);

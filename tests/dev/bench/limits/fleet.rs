@@ -18,8 +18,9 @@ use crate::say;
 
 const EDGES: usize = 4;
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
-/// Connections of a tenant to an edge while it spends its burst.
-const BURST_CONNECTIONS: usize = 4;
+/// In which time a tenant spends as many requests as its limit. At once, ten tenants would keep this machine so
+/// busy that edges decided by their shares.
+const BURST: Duration = Duration::from_secs(4);
 /// A request that is sent this long after it was due means that the load, not the edge, is measured.
 const LATE_MAX: Duration = Duration::from_millis(500);
 
@@ -125,7 +126,7 @@ async fn known(edges: &[SocketAddr], tenant: &Tenant) -> Result<()> {
     Ok(())
 }
 
-/// The load of one tenant: its burst at once, then evenly paced, over all edges in turn.
+/// The load of one tenant: its burst, then evenly paced, over all edges in turn.
 async fn offer(
     edges: Vec<SocketAddr>,
     tenant: Tenant,
@@ -133,82 +134,72 @@ async fn offer(
     multiple: f64,
     lasts: Duration,
 ) -> Result<Run> {
-    let request: Arc<str> = tenant.request.as_str().into();
-    let origin = Instant::now();
-    let mut asked = burst(&edges, &request, tenant.limit, origin).await?;
-    let steady_from = origin.elapsed();
-    let callers: Arc<[Mutex<Vec<Caller>>]> = edges.iter().map(|_| Mutex::default()).collect();
-    let interval = 60.0 / (f64::from(tenant.limit) * multiple);
-    let (start, mut tasks) = (Instant::now(), JoinSet::new());
-    let mut number = 0_u64;
-    loop {
-        // Tenants do not tick together.
-        let due = Duration::from_secs_f64((number as f64 + place as f64 / 10.0) * interval);
-        if due >= lasts {
-            break;
-        }
-        tokio::time::sleep_until((start + due).into()).await;
-        if start.elapsed() > due + LATE_MAX {
-            bail!("the load falls behind; the machine is too busy to measure");
-        }
-        let turn = usize::try_from(number).unwrap_or_default() % edges.len();
-        let (edge, request, callers) = (edges[turn], Arc::clone(&request), Arc::clone(&callers));
-        tasks.spawn(async move {
-            let idle = callers[turn].lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut caller = match idle {
-                Some(caller) => caller,
-                None => Caller::connect(edge).await?,
-            };
-            let asked = ask(&mut caller, &request, origin).await?;
-            callers[turn].lock().unwrap_or_else(PoisonError::into_inner).push(caller);
-            anyhow::Ok(asked)
-        });
-        while let Some(done) = tasks.try_join_next() {
-            asked.push(done??);
-        }
-        number += 1;
-    }
-    while let Some(done) = tasks.join_next().await {
-        asked.push(done??);
-    }
+    let load = Load {
+        edges,
+        request: tenant.request.as_str().into(),
+        origin: Instant::now(),
+        callers: (0..EDGES).map(|_| Mutex::default()).collect(),
+    };
+    let load = Arc::new(load);
+    // Tenants do not tick together.
+    let offset = place as f64 / 10.0;
+    let burst = f64::from(tenant.limit) / BURST.as_secs_f64();
+    let mut asked = load.pace(burst, offset, BURST).await?;
+    let steady_from = load.origin.elapsed();
+    asked.extend(load.pace(f64::from(tenant.limit) * multiple / 60.0, offset, lasts).await?);
     Ok(Run::new(tenant.limit, asked, steady_from))
 }
 
-/// As many requests as the limit, as fast as they are answered.
-async fn burst(
-    edges: &[SocketAddr],
-    request: &Arc<str>,
-    limit: u32,
+/// The load of one tenant on all edges.
+struct Load {
+    edges: Vec<SocketAddr>,
+    request: String,
     origin: Instant,
-) -> Result<Vec<Asked>> {
-    let left = Arc::new(Mutex::new(limit));
-    let mut tasks = JoinSet::new();
-    for edge in edges.iter().cycle().take(edges.len() * BURST_CONNECTIONS).copied() {
-        let (left, request) = (Arc::clone(&left), Arc::clone(request));
-        tasks.spawn(async move {
-            let mut caller = Caller::connect(edge).await?;
-            let mut asked = Vec::new();
-            let take_one = || {
-                let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
-                let some = *left > 0;
-                *left = left.saturating_sub(1);
-                some
-            };
-            while take_one() {
-                asked.push(ask(&mut caller, &request, origin).await?);
-            }
-            anyhow::Ok(asked)
-        });
-    }
-    let mut asked = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        asked.extend(done??);
-    }
-    Ok(asked)
+    /// Idle connections to each edge.
+    callers: Vec<Mutex<Vec<Caller>>>,
 }
 
-async fn ask(caller: &mut Caller, request: &str, origin: Instant) -> Result<Asked> {
-    let sent = origin.elapsed();
-    let status = caller.ask(request).await?;
-    Ok(Asked { sent, answered: origin.elapsed(), status })
+impl Load {
+    /// So many requests a second, each when it is due, whether others are answered or not.
+    async fn pace(
+        self: &Arc<Self>,
+        per_second: f64,
+        offset: f64,
+        lasts: Duration,
+    ) -> Result<Vec<Asked>> {
+        let (start, mut tasks, mut asked) = (Instant::now(), JoinSet::new(), Vec::new());
+        for number in 0_usize.. {
+            let due = Duration::from_secs_f64((number as f64 + offset) / per_second);
+            if due >= lasts {
+                break;
+            }
+            tokio::time::sleep_until((start + due).into()).await;
+            if start.elapsed() > due + LATE_MAX {
+                bail!("the load falls behind; the machine is too busy to measure");
+            }
+            let load = Arc::clone(self);
+            tasks.spawn(async move { load.ask(number % load.edges.len()).await });
+            while let Some(done) = tasks.try_join_next() {
+                asked.push(done??);
+            }
+        }
+        while let Some(done) = tasks.join_next().await {
+            asked.push(done??);
+        }
+        Ok(asked)
+    }
+
+    async fn ask(&self, edge: usize) -> Result<Asked> {
+        let idle = || self.callers[edge].lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop();
+        let mut caller = match kept {
+            Some(caller) => caller,
+            None => Caller::connect(self.edges[edge]).await?,
+        };
+        let sent = self.origin.elapsed();
+        let status = caller.ask(&self.request).await?;
+        let answered = self.origin.elapsed();
+        idle().push(caller);
+        Ok(Asked { sent, answered, status })
+    }
 }
