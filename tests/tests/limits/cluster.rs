@@ -107,8 +107,8 @@ async fn limits_are_shared_over_a_cluster_and_survive_the_loss_of_a_master() {
     let mut exact = 0;
     for tenant in &fresh {
         let admitted = fleet.flood(&[0, 1], 10, tenant).await.admitted();
-        // On a master that is gone: two shares of five.
-        let most = allowed(10, began.elapsed()) + 2;
+        // On a master that is gone, two shares of five; and what a slow Redis may add, as it is to both edges now.
+        let most = allowed(10, began.elapsed()) + 3 * 2 + 1;
         assert!((1..=most).contains(&admitted), "{admitted}");
         exact += usize::from(admitted >= 10);
     }

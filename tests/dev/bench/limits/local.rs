@@ -14,8 +14,7 @@ use crate::bench::figures::{Bar, Figure, median};
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 /// So many that no lease runs dry while a decision is timed.
 const PLENTY: u32 = 50_000_000;
-const TENANTS: u128 = 10_000;
-const DECISIONS: u128 = 300_000;
+const DECISIONS: usize = 300_000;
 /// Of the busy tenant.
 const BUSY_PER_MINUTE: u32 = 10_000;
 
@@ -34,19 +33,20 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
     let leasing = async || (limiter.mode() == Mode::Leasing).then_some(());
     poll_async(CONNECTED_WITHIN, leasing).await.context("the limiter does not connect")?;
 
-    let one = |id| [calls(id, PLENTY), None, None, None, None];
-    let three = |id| {
-        let key = demand(CellKey::api_key(id), Rule::PerMinute(count(PLENTY)));
-        let slots = demand(CellKey::concurrency(id), Rule::Concurrent(count(1_000)));
-        [None, key, calls(id, PLENTY), slots, None]
-    };
+    let one = [calls(1, PLENTY), None, None, None, None];
+    let key = demand(CellKey::api_key(1), Rule::PerMinute(count(PLENTY)));
+    let slots = demand(CellKey::concurrency(1), Rule::Concurrent(count(1_000)));
+    let three = [None, key, calls(1, PLENTY), slots, None];
     let bar = Bar::Below(200.0);
     // First, while nobody else's leases are given back.
     let questions = questions(&limiter, &redis, length).await?;
     Ok(vec![
-        Figure { name: "take_local_p50_ns", value: nanos(&limiter, 1, one).await?, bar },
-        figure("take_three_local_p50_ns", nanos(&limiter, 1, three).await?),
-        figure("take_local_of_10000_p50_ns", nanos(&limiter, TENANTS, one).await?),
+        Figure { name: "take_local_p50_ns", value: nanos(&limiter, one).await?, bar },
+        Figure {
+            name: "take_three_local_p50_ns",
+            value: nanos(&limiter, three).await?,
+            bar: Bar::None,
+        },
         Figure {
             name: "redis_commands_per_1000_requests",
             value: questions,
@@ -55,23 +55,16 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
     ])
 }
 
-const fn figure(name: &'static str, value: f64) -> Figure {
-    Figure { name, value, bar: Bar::None }
-}
-
-/// The median decision, among so many tenants that take turns. What the clock itself costs is taken off.
-async fn nanos(limiter: &Limiter, tenants: u128, demands: impl Fn(u128) -> Demands) -> Result<f64> {
+/// The median decision of one tenant. What the clock itself costs is taken off.
+async fn nanos(limiter: &Limiter, demands: Demands) -> Result<f64> {
     // Leases grow while they are spent, and live for a second.
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(1_500) {
-        for id in 0..tenants {
-            let _ = take(limiter, &demands(id)).await;
-        }
+        let _ = take(limiter, &demands).await;
     }
     let mut timed = Vec::new();
     let mut clock = Vec::new();
-    for turn in 0..DECISIONS {
-        let demands = demands(turn % tenants);
+    for _ in 0..DECISIONS {
         let start = Instant::now();
         let (verdict, in_progress) = take(limiter, &demands).await;
         drop(in_progress);
