@@ -81,6 +81,19 @@ impl Drop for InProgress {
     }
 }
 
+/// Permits that a request waits for, for as long as it does: it may be dropped while it waits.
+struct Waiting<'c> {
+    cell: &'c Cell,
+    cost: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.cell.lock();
+        state.waiting = state.waiting.saturating_sub(self.cost);
+    }
+}
+
 /// The demands with their cells, in the order in which cells are locked: that of their keys, so that no two
 /// requests wait for each other. With each the place of its demand.
 type Taking = [Option<(Demand, Arc<Cell>, usize)>; DEMANDS_MAX];
@@ -222,7 +235,7 @@ impl Limiter {
         }
         self.health.waits.fetch_add(1, Ordering::Relaxed);
         for (demand, cell, _) in taking.iter().flatten() {
-            if !Self::wait(cell, demand.cost.get().into(), deadline).await {
+            if !Self::wait(cell, demand.cost.get().into(), now_us, deadline).await {
                 self.link.slow(self.now_us());
                 return false;
             }
@@ -231,21 +244,22 @@ impl Limiter {
     }
 
     /// Waits for the answer about one cell, if one is under way; false when it does not come in time.
-    async fn wait(cell: &Cell, cost: u64, deadline: tokio::time::Instant) -> bool {
+    async fn wait(cell: &Cell, cost: u64, now_us: u64, deadline: tokio::time::Instant) -> bool {
         let answered = cell.answered.notified();
         tokio::pin!(answered);
         // Listening before looking, so that an answer in between is not missed.
         answered.as_mut().enable();
-        {
+        let waiting = {
             let mut state = cell.lock();
-            if !state.asked {
+            // What is asked for ahead of need is not waited for.
+            if !state.asked || !state.is_dry(cost, now_us) {
                 return true;
             }
             state.waiting += cost;
-        }
+            Waiting { cell, cost }
+        };
         let outcome = tokio::time::timeout_at(deadline, answered).await;
-        let mut state = cell.lock();
-        state.waiting = state.waiting.saturating_sub(cost);
+        drop(waiting);
         outcome.is_ok()
     }
 

@@ -150,3 +150,14 @@ async fn another_limit_keeps_what_was_used() {
     let more = admitted(&limiter, one(calls(1, 100)), 200).await;
     assert!((89..=91).contains(&more), "{more}");
 }
+
+#[tokio::test]
+async fn who_is_dropped_while_waiting_waits_no_more() {
+    let limiter = limiter();
+    limiter.link.connected();
+    let demands = one(calls(1, 10));
+    let dropped = tokio::time::timeout(WAIT_MAX / 2, take(&limiter, &demands)).await;
+    assert!(dropped.is_err());
+    let demand = demands[0].unwrap();
+    assert_eq!(limiter.cells.get(demand.key, demand.rule, 1).lock().waiting, 0);
+}
