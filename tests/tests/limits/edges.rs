@@ -26,14 +26,7 @@ async fn a_stopped_edge_gives_back_what_it_holds() {
     let began = Instant::now();
     let spent = fleet.flood(&[0], 200, &tenant).await.admitted();
     fleet.stop_edge(0).await;
-    let client = redis::Client::open(fleet.redis.url()).expect("a client");
-    let mut connection = client.get_connection().expect("a connection");
-    let keys: Vec<String> =
-        redis::cmd("KEYS").arg("*limit:{tenant:*").query(&mut connection).expect("keys");
-    let [key] = keys.as_slice() else { panic!("one cell, not {keys:?}") };
-    let level: f64 =
-        redis::cmd("HGET").arg(key).arg("level").query(&mut connection).expect("a level");
-    let taken = level / 60_000_000.0;
+    let taken = fleet.taken(&tenant);
     let drained = began.elapsed().as_secs_f64() * 1_000.0 / 60.0;
     let spent = f64::from(u32::try_from(spent).expect("small"));
     assert!(taken <= spent + 1.0 && taken + drained + 1.0 >= spent, "{taken} taken, {spent} spent");

@@ -211,6 +211,16 @@ impl Fleet {
         assert!(holds, "{admitted}, at most {most}");
     }
 
+    /// Permits of the tenant's calls a minute that Redis took for taken when it was last asked.
+    pub(crate) fn taken(&self, tenant: &Tenant) -> f64 {
+        let client = redis::Client::open(self.redis.url()).expect("a client");
+        let mut connection = client.get_connection().expect("a connection");
+        let key = format!("pytake:limit:{{tenant:{}:0}}", tenant.id.replace('-', ""));
+        let level: f64 =
+            redis::cmd("HGET").arg(key).arg("level").query(&mut connection).expect("a level");
+        level / 60_000_000.0
+    }
+
     /// What an edge has logged.
     pub(crate) fn log(&self, edge: usize) -> String {
         std::fs::read_to_string(self.edges[edge].leash.log()).expect("a log")
