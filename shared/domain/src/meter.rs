@@ -5,6 +5,84 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
+/// What every request of a tenant adds one to.
+pub const API_CALLS: &str = "api_calls";
+/// Counts the different people among the callers.
+pub const ACTIVE_USERS: &str = "active_users";
+
+/// How a meter's counts become one figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregation {
+    /// The sum of the quantities.
+    Sum,
+    /// The number of events, whatever their quantities.
+    Count,
+    /// The greatest quantity.
+    Max,
+    /// The latest quantity: a level, such as storage.
+    Latest,
+    /// The number of different values.
+    Unique,
+}
+
+/// Who counts a meter, and nobody else, so that nothing is counted twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeterSource {
+    /// The edges, by routes.
+    Edge,
+    /// Applications, by the events that they send.
+    Events,
+    /// The sender of webhooks.
+    Webhooks,
+    /// The database: a number of rows.
+    Derived,
+}
+
+impl Aggregation {
+    const ALL: [Self; 5] = [Self::Sum, Self::Count, Self::Max, Self::Latest, Self::Unique];
+
+    /// The spelling in the catalogue, the database and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Count => "count",
+            Self::Max => "max",
+            Self::Latest => "latest",
+            Self::Unique => "unique",
+        }
+    }
+
+    /// What is spelled `text`.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|aggregation| aggregation.as_str() == text)
+    }
+}
+
+impl MeterSource {
+    const ALL: [Self; 4] = [Self::Edge, Self::Events, Self::Webhooks, Self::Derived];
+
+    /// The spelling in the catalogue, the database and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Events => "events",
+            Self::Webhooks => "webhooks",
+            Self::Derived => "derived",
+        }
+    }
+
+    /// What is spelled `text`.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == text)
+    }
+}
+
 /// The meter that every plan knows: nearly all tenants hold its name, so they hold it together.
 static MESSAGES: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("messages"));
 
@@ -92,6 +170,18 @@ mod tests {
         let other: MeterName = "storage_gb_2".parse().unwrap();
         assert!(Arc::ptr_eq(&other.0, &other.clone().0));
         assert_eq!(serde_json::to_string(&other).unwrap(), r#""storage_gb_2""#);
+    }
+
+    #[test]
+    fn spellings_are_read_back() {
+        let found = |text: &str| Aggregation::named(text).map(Aggregation::as_str);
+        for aggregation in Aggregation::ALL {
+            assert_eq!(found(aggregation.as_str()), Some(aggregation.as_str()));
+        }
+        for source in MeterSource::ALL {
+            assert_eq!(MeterSource::named(source.as_str()), Some(source));
+        }
+        assert_eq!((found("Sum"), MeterSource::named("")), (None, None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-use domain::meter::MeterName;
+use domain::meter::{self, Aggregation, MeterName, MeterSource};
 use domain::money::{Currency, Money};
 use domain::plan::{Allowance, BillingCycle, PlanLimits, PlanName};
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use crate::error::Error;
+use crate::meters;
 use crate::tenant_tx::Tx;
 
 /// `config/plans.toml`.
@@ -20,6 +21,21 @@ use crate::tenant_tx::Tx;
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     plans: BTreeMap<PlanName, PlanTerms>,
+    meters: BTreeMap<MeterName, MeterTerms>,
+}
+
+/// What the catalogue says of a meter.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeterTerms {
+    /// How counts become one figure.
+    pub aggregation: Aggregation,
+    /// Who counts.
+    pub source: MeterSource,
+    /// What people call it.
+    pub title: String,
+    /// What one of it is.
+    pub unit: String,
 }
 
 /// What one version of a plan says.
@@ -86,6 +102,13 @@ impl PlanTerms {
     }
 }
 
+/// Meters that every request counts.
+const BUILT_IN: [(&str, Aggregation); 3] = [
+    (meter::API_CALLS, Aggregation::Sum),
+    (meter::ACTIVE_USERS, Aggregation::Unique),
+    ("messages", Aggregation::Sum),
+];
+
 /// A price catalogue cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
@@ -100,6 +123,12 @@ pub enum CatalogueError {
         "config/plans.toml: {0} counts `messages` by `messages_per_month`; remove it from `quotas`"
     )]
     TwoCounts(PlanName),
+    /// A quota is of a meter that is not there; the name is misspelt, most likely.
+    #[error("config/plans.toml: {0} has a count for `{1}`, which is not among the meters; add it there")]
+    UnknownMeter(PlanName, MeterName),
+    /// What every request counts is not to be counted otherwise.
+    #[error("config/plans.toml: the meter `{0}` must be counted by the edge, as \"{1}\"")]
+    BuiltIn(&'static str, &'static str),
     /// What has no count does not go on past it; the name is misspelt, most likely.
     #[error(
         "config/plans.toml: {0} has no count for `{1}`; remove it from `overage` or add it to `quotas`"
@@ -118,6 +147,18 @@ impl Catalogue {
             let terms = catalogue.plans.get(plan).ok_or(CatalogueError::Incomplete(*plan))?;
             if let Some(fault) = terms.fault(*plan) {
                 return Err(fault);
+            }
+            let unknown = terms.quotas.keys().find(|name| !catalogue.meters.contains_key(*name));
+            if let Some(unknown) = unknown {
+                return Err(CatalogueError::UnknownMeter(*plan, unknown.clone()));
+            }
+        }
+        for (name, aggregation) in BUILT_IN {
+            let built_in = |terms: &MeterTerms| {
+                terms.source == MeterSource::Edge && terms.aggregation == aggregation
+            };
+            if !catalogue.meters.get(name).is_some_and(built_in) {
+                return Err(CatalogueError::BuiltIn(name, aggregation.as_str()));
             }
         }
         Ok(catalogue)
@@ -275,6 +316,9 @@ pub(crate) async fn load(
         let version = newest.map_or(1, |newest| newest.version + 1);
         insert(tx.as_mut(), *plan, version, terms, now).await?;
     }
+    for (name, terms) in &catalogue.meters {
+        meters::put(tx.as_mut(), name, terms, now).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -372,6 +416,9 @@ mod tests {
     fn with(plan: &str, more: &str) -> Result<Catalogue, CatalogueError> {
         let heading = format!("[plans.{plan}]\n");
         let text = include_str!("../../../config/plans.toml");
+        let meter = |name| format!("{name} = {{ aggregation = \"sum\", source = \"edge\", title = \"T\", unit = \"u\" }}");
+        let meters = format!("[meters]\n{}\n{}\n", meter("pages"), meter("documents"));
+        let text = text.replacen("[meters]\n", &meters, 1);
         Catalogue::parse(&text.replacen(&heading, &format!("{heading}{more}\n"), 1))
     }
 
@@ -400,5 +447,18 @@ mod tests {
         assert!(refused("Enterprise", "overage = [\"messages\"]").contains("no count"));
         assert!(refused("Pro", "quotas = { \"a b\" = 5 }").contains("lower-case letters"));
         assert!(with("Pro", "quotas = { pages = -5 }").is_err());
+        assert_eq!(
+            refused("Pro", "quotas = { leaves = 5 }"),
+            "config/plans.toml: Pro has a count for `leaves`, which is not among the meters; add it there"
+        );
+    }
+
+    #[test]
+    fn what_every_request_counts_cannot_be_left_out_or_counted_otherwise() {
+        let text = include_str!("../../../config/plans.toml");
+        for (from, to) in [("api_calls = {", "calls = {"), ("\"unique\", source", "\"sum\", source")] {
+            let error = Catalogue::parse(&text.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains("must be counted by the edge"), "{error}");
+        }
     }
 }

@@ -14,12 +14,14 @@ pub mod ip_allowlists;
 pub mod login_attempts;
 pub mod mail_facts;
 pub mod memberships;
+pub mod meters;
 pub mod migrate;
 pub mod page;
 pub mod sessions;
 pub mod signing_keys;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage_rollup;
 pub mod users;
 
 mod error;
