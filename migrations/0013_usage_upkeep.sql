@@ -5,15 +5,14 @@ SET LOCAL check_function_bodies = off;
 
 -- Compares what is counted with what it was counted from, for all minutes since `since`, and lists what
 -- differs. Held: nothing is added meanwhile. Only sums can be wrong: the others are the same however often.
-CREATE FUNCTION check_usage(since timestamptz) RETURNS bigint
+CREATE FUNCTION check_usage(since timestamptz) RETURNS SETOF usage_discrepancies
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public
 SET work_mem = '128MB'
 AS $$
-DECLARE
-    found_differences bigint;
 BEGIN
     PERFORM hold_usage();
+    RETURN QUERY
     WITH chained AS (
         SELECT source_id, boot_id, number, total_before,
             lag(number) OVER life AS number_before,
@@ -133,9 +132,8 @@ BEGIN
         WHERE days.quantity IS DISTINCT FROM periods.quantity AND dirty.day IS NULL
     )
     INSERT INTO usage_discrepancies (stage, subject, bucket, expected, found)
-    SELECT * FROM wrong;
-    GET DIAGNOSTICS found_differences = ROW_COUNT;
-    RETURN found_differences;
+    SELECT * FROM wrong
+    RETURNING usage_discrepancies.*;
 END
 $$;
 

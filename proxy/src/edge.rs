@@ -12,12 +12,13 @@ use credentials::access_token::Claims;
 use credentials::api_key::ApiKey;
 use credentials::edge_context::Principal;
 use domain::clock::{Clock, SystemClock};
-use domain::id::RequestId;
+use domain::id::{RequestId, TenantId};
 use domain::problem::ProblemKind;
 use feed::Xid;
 use http::header::{AUTHORIZATION, EXPECT, HOST};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
+use metering::Outcome;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -38,6 +39,7 @@ use crate::metrics::Vitals;
 use crate::policy_feed::InForce;
 use crate::problem::Problem;
 use crate::table::Table;
+use crate::usage;
 
 /// How often a request is tried, over all peers.
 pub(crate) const TRIES_MAX: usize = 3;
@@ -69,6 +71,9 @@ pub(crate) struct Ctx {
     /// The table that it is served by to its end.
     table: Option<Arc<Table>>,
     route: Option<Arc<Route>>,
+    /// Whose usage it is, once that is known.
+    caller: Option<(TenantId, Principal)>,
+    counted: bool,
     grant: Option<Grant>,
     taken: Option<Taken>,
     problem: Option<ProblemKind>,
@@ -105,6 +110,8 @@ impl ProxyHttp for Edge {
             client_address: policy::cidr::UNKNOWN_ADDRESS,
             table: None,
             route: None,
+            caller: None,
+            counted: false,
             grant: None,
             taken: None,
             problem: None,
@@ -161,6 +168,7 @@ impl ProxyHttp for Edge {
             // answer. Who waits for a word before sending is not waited for.
             let waits = session.req_header().headers.contains_key(EXPECT);
             session.set_close_on_response_before_downstream_finish(waits);
+            self.count(ctx, usage::outcome_of_problem(problem.kind.status()));
             Box::pin(answer::problem(session, &problem, ctx)).await?;
             return Ok(true);
         }
@@ -258,6 +266,7 @@ impl ProxyHttp for Edge {
             headers.insert(&REQUEST_ID, ctx.request_id_value.clone());
             ctx.write_limits(headers);
         });
+        self.count(ctx, Outcome::of_status(response.status.as_u16()));
         Ok(())
     }
 
@@ -273,6 +282,7 @@ impl ProxyHttp for Edge {
         };
         ctx.problem = Some(problem.kind);
         session.set_keepalive(None);
+        self.count(ctx, usage::outcome_of_problem(problem.kind.status()));
         let written = answer::problem(session, &problem, ctx).await;
         if written.is_ok() && problem.kind == ProblemKind::PayloadTooLarge {
             // A sender that is cut off while writing would not see the answer.
@@ -321,6 +331,13 @@ impl Edge {
             )
         })?;
 
+        if !self.vitals.spool.has_room() {
+            return Err(Problem::new(
+                ProblemKind::UsageNotCountable,
+                "The edge has no place left for what it counts; try again shortly.",
+            ));
+        }
+
         let authorization = facts::header(request, &AUTHORIZATION);
         let token = token(authorization);
         let remembered = token.and_then(|token| self.remembered(in_force, token));
@@ -342,10 +359,13 @@ impl Edge {
             Decision::Allow(grant) => grant,
             Decision::Deny(denial) => {
                 ctx.route.clone_from(&denial.route);
+                ctx.caller = denial.caller;
+                ctx.table = Some(Arc::clone(&in_force.table));
                 return Err(denial.into());
             }
         };
         ctx.route = Some(Arc::clone(&grant.route));
+        ctx.caller = grant.tenant.map(|(id, _)| (id, grant.principal));
         if let (Some(claims), Some(token)) = (grant.verified.take(), token) {
             self.vitals.policy.remember(in_force, token, *claims);
         }
@@ -367,6 +387,22 @@ impl Edge {
             limiter::take(&vitals.limiter, &vitals.metrics.limits, grant, ctx.now).await;
         ctx.taken = Some(taken);
         problem.map_or(Ok(()), Err)
+    }
+
+    /// Counts the request, once, before its answer can leave.
+    fn count(&self, ctx: &mut Ctx, outcome: Outcome) {
+        let (Some(caller), Some(route), Some(table)) = (ctx.caller, &ctx.route, &ctx.table) else {
+            return;
+        };
+        if std::mem::replace(&mut ctx.counted, true) {
+            return;
+        }
+        if let Some(subject) = table.labels.subject(caller, route, outcome)
+            && self.vitals.spool.count(&subject).is_err()
+        {
+            self.vitals.metrics.usage.uncounted();
+            tracing::error!("a request could not be counted: the spool is full");
+        }
     }
 
     /// Writes the access log's line; false if it was dropped.

@@ -214,6 +214,7 @@ mod tests {
         let meter = Meter { name: "messages".parse().unwrap(), weight: NonZeroU32::MIN };
         let route = Route {
             template: "/".to_owned(),
+            place: 0,
             number: 0,
             upstream: "app".into(),
             auth: Auth::Any,

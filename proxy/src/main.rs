@@ -13,9 +13,11 @@ mod policy_feed;
 mod pool_keys;
 mod problem;
 mod reload;
+mod shipper;
 mod shutdown;
 mod table;
 mod upstreams;
+mod usage;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -27,9 +29,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use credentials::SymmetricKey;
 use credentials::api_key::Pepper;
-use domain::clock::SystemClock;
-use feed::{Feed, Sources};
+use domain::clock::{Clock, SystemClock};
+use feed::{Feed, Sources, UsageSink};
 use limits::Limiter;
+use metering::{Spool, SpoolLimits};
 use pingora::apps::HttpServerOptions;
 use pingora::proxy::http_proxy_service;
 use pingora::server::configuration::ServerConf;
@@ -40,6 +43,7 @@ use policy::Site;
 use policy::forwarded::TrustedProxies;
 use policy::hosts::PlatformHosts;
 use settings::{KeyFile, Settings};
+use uuid::Uuid;
 
 use crate::access_log::AccessLog;
 use crate::edge::{Edge, TRIES_MAX};
@@ -47,6 +51,7 @@ use crate::listeners::Opening;
 use crate::metrics::{Metrics, Vitals};
 use crate::policy_feed::PolicyFeed;
 use crate::reload::Reload;
+use crate::shipper::Shipper;
 use crate::shutdown::{Exit, Leases, Signals};
 use crate::table::{Table, TableSource, read_routes};
 use crate::upstreams::Checks;
@@ -56,6 +61,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Requests of one connection, after which it is closed so that memory is freed and load spreads.
 const REQUESTS_PER_CONNECTION_MAX: u32 = 100_000;
+/// Distinct subjects that one thread counts between two seals, before one is made early.
+const SUBJECTS_PER_THREAD: u32 = 8_192;
 /// Exit status of settings or a route table that cannot be used.
 const EXIT_SETTINGS: u8 = 2;
 
@@ -155,6 +162,9 @@ fn serve(prepared: Prepared) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new()?);
     let feed = Feed::new(sources(&settings, &metrics));
     let edge_id = format!("{:016x}", rand::random::<u64>());
+    let boot_id = new_id();
+    let spool = Arc::new(open_spool(&settings, boot_id)?);
+    let table = table.counted_in(&spool)?;
     let vitals = Vitals {
         metrics: Arc::clone(&metrics),
         policy: Arc::new(PolicyFeed::new(feed, table)),
@@ -163,11 +173,21 @@ fn serve(prepared: Prepared) -> anyhow::Result<()> {
             edge_id,
             settings.redis.edges_min.get(),
         )),
+        spool: Arc::clone(&spool),
         opening: Arc::new(Opening::of(public.clone())),
         policy_stale_after: settings.edge.policy_stale_after(),
     };
     vitals.policy.restore();
-    let reload = Reload { source, policy: Arc::clone(&vitals.policy), metrics };
+    let policy = Arc::clone(&vitals.policy);
+    let reload =
+        Reload { source, policy, spool: Arc::clone(&spool), metrics: Arc::clone(&metrics) };
+    let shipper = Shipper {
+        spool,
+        boot_id,
+        sink: tokio::sync::Mutex::new(UsageSink::new(settings.database.url.clone())),
+        metrics,
+        done: Arc::new(AtomicBool::new(false)),
+    };
     let access_log = AccessLog::start(settings.edge.access_log_per_million)?;
     let edge = Edge {
         vitals: vitals.clone(),
@@ -178,7 +198,7 @@ fn serve(prepared: Prepared) -> anyhow::Result<()> {
 
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&settings));
     server.bootstrap();
-    add_background(&mut server, &vitals, redis, access_log);
+    add_background(&mut server, &vitals, redis, shipper, access_log);
     server.add_service(GenBackgroundService::new("reload".to_owned(), Arc::new(reload)));
     add_listeners(&mut server, edge, &public, vitals, &private);
     tracing::info!(?public, ?private, "edge listening on {public:?}, metrics on {private:?}");
@@ -198,10 +218,30 @@ fn sources(settings: &Settings, metrics: &Arc<Metrics>) -> Sources {
     }
 }
 
-fn server_conf(settings: &Settings) -> ServerConf {
+fn threads(settings: &Settings) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    if settings.edge.threads == 0 { cores() } else { settings.edge.threads }
+}
+
+/// A new id, sortable by time.
+fn new_id() -> Uuid {
+    let millis = u64::try_from(SystemClock.now().as_millisecond()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
+}
+
+fn open_spool(settings: &Settings, boot_id: Uuid) -> anyhow::Result<Spool> {
+    let limits = SpoolLimits {
+        bytes_max: settings.edge.usage_bytes_max,
+        stripes: u32::try_from(threads(settings)).unwrap_or(u32::MAX),
+        slots_per_stripe: SUBJECTS_PER_THREAD,
+    };
+    Spool::open(&settings.edge.usage_dir(), boot_id, new_id(), limits, SystemClock.now())
+        .context("usage cannot be counted; see edge.state_dir")
+}
+
+fn server_conf(settings: &Settings) -> ServerConf {
     ServerConf {
-        threads: if settings.edge.threads == 0 { cores() } else { settings.edge.threads },
+        threads: threads(settings),
         max_retries: TRIES_MAX,
         grace_period_seconds: Some(settings.edge.grace_period().as_secs()),
         graceful_shutdown_timeout_seconds: Some(1),
@@ -213,6 +253,7 @@ fn add_background(
     server: &mut Server,
     vitals: &Vitals,
     redis: limits::Server,
+    shipper: Shipper,
     access_log: Arc<AccessLog>,
 ) {
     let returned = Arc::new(AtomicBool::new(false));
@@ -223,7 +264,7 @@ fn add_background(
         returned: Arc::clone(&returned),
         metrics: Arc::clone(&metrics),
     };
-    let exit = Exit { returned, metrics, access_log };
+    let exit = Exit { returned, shipped: Arc::clone(&shipper.done), metrics, access_log };
     server.add_service(GenBackgroundService::new("policy".to_owned(), Arc::clone(&vitals.policy)));
     server.add_service(GenBackgroundService::new(
         "upstreams".to_owned(),
@@ -232,6 +273,7 @@ fn add_background(
     let opening = Arc::clone(&vitals.opening);
     server.add_service(GenBackgroundService::new("opening".to_owned(), opening));
     server.add_service(GenBackgroundService::new("leases".to_owned(), Arc::new(leases)));
+    server.add_service(GenBackgroundService::new("usage".to_owned(), Arc::new(shipper)));
     server.add_service(GenBackgroundService::new("exit".to_owned(), Arc::new(exit)));
 }
 

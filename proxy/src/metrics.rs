@@ -1,6 +1,7 @@
 //! What the edge counts, and the private listener that shows it: `/metrics`, `/healthz`, `/readyz`.
 
 mod limits;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use domain::problem::ProblemKind;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Response, StatusCode};
+use metering::Spool;
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use prometheus::{
@@ -19,6 +21,7 @@ use prometheus::{
 };
 
 pub(crate) use self::limits::LimitMetrics;
+pub(crate) use self::usage::UsageMetrics;
 use crate::listeners::Opening;
 use crate::policy_feed::PolicyFeed;
 
@@ -46,6 +49,7 @@ pub(crate) struct Metrics {
     pub(crate) commit_waits_missed: IntCounter,
     pub(crate) log_lines_dropped: IntCounter,
     pub(crate) limits: LimitMetrics,
+    pub(crate) usage: UsageMetrics,
     gauges: Gauges,
 }
 
@@ -110,6 +114,7 @@ impl Metrics {
                 "Access log lines dropped because the reader was slow.",
             )?,
             limits: LimitMetrics::new()?,
+            usage: UsageMetrics::new()?,
             gauges: Gauges::new()?,
             registry,
         };
@@ -125,7 +130,9 @@ impl Metrics {
             Box::new(metrics.log_lines_dropped.clone()),
         ];
         let limits = metrics.limits.collectors();
-        for collector in all.into_iter().chain(limits).chain(metrics.gauges.collectors()) {
+        let usage = metrics.usage.collectors();
+        let gauges = metrics.gauges.collectors();
+        for collector in all.into_iter().chain(limits).chain(usage).chain(gauges) {
             metrics.registry.register(collector)?;
         }
         Ok(metrics)
@@ -204,6 +211,7 @@ pub(crate) struct Vitals {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) policy: Arc<PolicyFeed>,
     pub(crate) limiter: Arc<Limiter>,
+    pub(crate) spool: Arc<Spool>,
     pub(crate) opening: Arc<Opening>,
     /// Age of the policy past which nothing is decided by it.
     pub(crate) policy_stale_after: Duration,
@@ -229,6 +237,11 @@ impl Vitals {
                     .to_owned(),
             );
         }
+        if !self.spool.has_room() {
+            return Err(
+                "usage waits on disk up to edge.usage_bytes_max; is Postgres up?".to_owned()
+            );
+        }
         match self.policy.table().upstreams.down().first() {
             Some(pool) => Err(format!("no peer of the upstream `{pool}` can be reached")),
             None => Ok(()),
@@ -245,6 +258,7 @@ impl Vitals {
         let load = Duration::from_micros(status.load_us.load(Ordering::Relaxed));
         gauges.policy_load_seconds.set(load.as_secs_f64());
         self.metrics.limits.read_off(&self.limiter);
+        self.metrics.usage.read_off(&self.spool);
         let table = self.policy.table();
         gauges.peers_fit.reset();
         for (pool, fit, _) in table.upstreams.counts() {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use metering::Spool;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use policy::Site;
@@ -17,6 +18,7 @@ use crate::table::{TableSource, read_routes};
 pub(crate) struct Reload {
     pub(crate) source: TableSource,
     pub(crate) policy: Arc<PolicyFeed>,
+    pub(crate) spool: Arc<Spool>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -52,7 +54,7 @@ impl Reload {
         let site =
             Site { routes: read_routes(&self.source.routes_file)?, ..Site::clone(&before.site) };
         let routes = site.routes.len();
-        let table = self.source.table(site, Some(&before.upstreams))?;
+        let table = self.source.table(site, Some(&before.upstreams))?.counted_in(&self.spool)?;
         // New peers are known to be fit, or not, before anybody is sent to them.
         table.upstreams.check_new().await;
         self.policy.put_table(table);

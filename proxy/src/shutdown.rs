@@ -63,6 +63,8 @@ impl BackgroundService for Leases {
 /// Ends the process as soon as nothing is left to do.
 pub(crate) struct Exit {
     pub(crate) returned: Arc<AtomicBool>,
+    /// Set when usage was handed over, or given up on for now.
+    pub(crate) shipped: Arc<AtomicBool>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: Arc<AccessLog>,
 }
@@ -74,7 +76,7 @@ impl BackgroundService for Exit {
             return;
         }
         idle(&self.metrics).await;
-        while !self.returned.load(Ordering::Acquire) {
+        while !(self.returned.load(Ordering::Acquire) && self.shipped.load(Ordering::Acquire)) {
             sleep(LOOK_INTERVAL).await;
         }
         self.access_log.last_flush();
@@ -84,7 +86,7 @@ impl BackgroundService for Exit {
 }
 
 /// Done when no request is being served.
-async fn idle(metrics: &Metrics) {
+pub(crate) async fn idle(metrics: &Metrics) {
     sleep(SETTLE).await;
     while metrics.in_flight.get() > 0 {
         sleep(LOOK_INTERVAL).await;

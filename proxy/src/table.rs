@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use credentials::SymmetricKey;
+use metering::Spool;
 use policy::Site;
 use policy::routes::RouteTable;
 
 use crate::forward::Forwarder;
 use crate::upstreams::Upstreams;
+use crate::usage::Labels;
 
 /// A route table that requests go by.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub(crate) struct Table {
     pub(crate) site: Arc<Site>,
     pub(crate) upstreams: Upstreams,
     pub(crate) forwarder: Forwarder,
+    pub(crate) labels: Labels,
 }
 
 /// Where tables come from, now and when they are loaded anew.
@@ -44,6 +47,14 @@ impl TableSource {
         let upstreams = Upstreams::new(&site.routes, &self.peers, before)?;
         let pools = site.routes.upstreams().map(|(name, _)| name);
         let forwarder = Forwarder::new(&self.context_key, pools, rand::random());
-        Ok(Table { upstreams, forwarder, site: Arc::new(site) })
+        Ok(Table { upstreams, forwarder, site: Arc::new(site), labels: Labels::default() })
+    }
+}
+
+impl Table {
+    /// The same, with routes that are counted: a table that is only checked needs no spool.
+    pub(crate) fn counted_in(self, spool: &Spool) -> anyhow::Result<Self> {
+        let labels = Labels::of(&self.site.routes, spool).context("routes cannot be counted")?;
+        Ok(Self { labels, ..self })
     }
 }

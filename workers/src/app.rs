@@ -7,6 +7,7 @@ use domain::clock::{Clock, SystemClock};
 use settings::Settings;
 use store::Store;
 
+use crate::jobs::usage::roll_up::OneAtATime;
 use crate::mail::outbox::Outbox;
 use crate::metrics::Metrics;
 
@@ -20,6 +21,10 @@ pub(crate) struct App {
     pub(crate) public_url: String,
     /// Where mail goes.
     pub(crate) outbox: Outbox,
+    /// Where quotas are kept by what was counted.
+    pub(crate) quotas: limits::Raiser,
+    /// The one roll-up of this process.
+    pub(crate) roll_up: OneAtATime,
     /// Time.
     pub(crate) clock: Box<dyn Clock>,
     /// What is counted.
@@ -42,6 +47,8 @@ impl App {
             database.acquire_timeout(),
         )
         .context("settings: database.url")?;
+        let redis =
+            limits::Server::parse(settings.redis.url.expose()).context("settings: redis.url")?;
         let mut keys = settings.secrets.token_key_file.read()?;
         let key = keys.pop().context("the token key file holds no key")?;
         Ok(Self {
@@ -49,6 +56,8 @@ impl App {
             mail_tokens: MailTokenKey::new(&SymmetricKey::new(key)),
             public_url: settings.api.public_url.clone(),
             outbox: Outbox::open(&settings.mail)?,
+            quotas: limits::Raiser::new(redis, &settings.redis.key_prefix),
+            roll_up: OneAtATime::default(),
             clock: Box::new(SystemClock),
             metrics: Metrics::register(prometheus::default_registry())?,
         })

@@ -1,3 +1,4 @@
 //! What each job does, a file each; the list of them is `register.rs`.
 
 mod send_email;
+pub(crate) mod usage;

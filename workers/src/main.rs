@@ -25,8 +25,8 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::register::{REGISTER, Registration};
 use crate::runtime::fleet::Fleet;
-use crate::runtime::keep_alive;
 use crate::runtime::monitor::Crew;
+use crate::runtime::{keep_alive, schedule};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -94,6 +94,7 @@ async fn work(
     tokio::spawn(health::serve(listener, app.clone(), fleet.clone()));
     tokio::spawn(keep_alive::keep_alive(app.clone(), fleet.clone()));
     tokio::spawn(keep_alive::listen(app.clone(), fleet.clone()));
+    tokio::spawn(schedule::run(app.clone()));
     let (stopping, stopped) = watch::channel(false);
     let crew = Crew {
         app: app.clone(),

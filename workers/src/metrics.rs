@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jobs::queue::Depth;
 use prometheus::{
-    GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry, register_gauge_vec_with_registry,
-    register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
-    register_int_gauge_vec_with_registry,
+    GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    register_gauge_vec_with_registry, register_histogram_vec_with_registry,
+    register_int_counter_vec_with_registry, register_int_counter_with_registry,
+    register_int_gauge_vec_with_registry, register_int_gauge_with_registry,
 };
 
 use crate::runtime::outcome::Ending;
@@ -18,6 +19,8 @@ pub(crate) struct Metrics {
     durations: HistogramVec,
     jobs: IntGaugeVec,
     oldest: GaugeVec,
+    usage_rows: IntCounter,
+    usage_discrepancies: IntGauge,
 }
 
 impl Metrics {
@@ -49,6 +52,16 @@ impl Metrics {
                 &["queue"],
                 registry
             )?,
+            usage_rows: register_int_counter_with_registry!(
+                "pytake_usage_rows_total",
+                "Counts that were rolled up",
+                registry
+            )?,
+            usage_discrepancies: register_int_gauge_with_registry!(
+                "pytake_usage_discrepancies",
+                "Buckets whose sum was wrong at the last check of this process: alert above 0",
+                registry
+            )?,
         })
     }
 
@@ -63,6 +76,16 @@ impl Metrics {
     pub(crate) fn attempted(&self, queue: &str, ending: Ending, took: Duration) {
         self.attempts.with_label_values(&[queue, ending.as_str()]).inc();
         self.durations.with_label_values(&[queue]).observe(took.as_secs_f64());
+    }
+
+    /// Counts were rolled up.
+    pub(crate) fn rolled_up(&self, rows: u64) {
+        self.usage_rows.inc_by(rows);
+    }
+
+    /// Usage was checked.
+    pub(crate) fn checked(&self, discrepancies: u64) {
+        self.usage_discrepancies.set(i64::try_from(discrepancies).unwrap_or(i64::MAX));
     }
 
     /// Shows how a queue stands.

@@ -2,13 +2,14 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use jobs::catalog::SendEmail;
+use jobs::catalog::{SendEmail, Usage};
 
 use crate::runtime::Perform;
 use crate::runtime::monitor::{Crew, work};
 
 /// Every queue with what works it.
-pub(crate) const REGISTER: [Registration; 1] = [Registration::of::<SendEmail>()];
+pub(crate) const REGISTER: [Registration; 2] =
+    [Registration::of::<SendEmail>(), Registration::of::<Usage>()];
 
 /// A queue and what works it.
 #[derive(Clone, Copy)]

@@ -6,6 +6,7 @@ pub(crate) mod fleet;
 pub(crate) mod keep_alive;
 pub(crate) mod monitor;
 pub(crate) mod outcome;
+pub(crate) mod schedule;
 
 mod payload;
 mod poll;

@@ -140,6 +140,9 @@ problems! {
     /// The edge's knowledge is too old.
     PolicyStale = "policy-stale", 503, "Policy stale",
         "The edge has been cut off from its database for too long to decide safely. Try again shortly.";
+    /// The edge has no place left for what it counts.
+    UsageNotCountable = "usage-not-countable", 503, "Usage cannot be counted",
+        "The edge has been cut off from its database for so long that it cannot keep what it counts. Try again shortly; operators: `edge.usage_bytes_max`.";
     /// The application took too long.
     UpstreamTimeout = "upstream-timeout", 504, "Upstream timeout",
         "The application behind the edge took too long. Try again; make the request smaller if it persists.";

@@ -18,6 +18,25 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const TIMEOUT: Duration;
 }
 
+/// Works on what was counted. Each step may run twice, and beside itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Usage {
+    /// Batches that came in → hours → days → billing periods → quotas. Enqueued with each batch, too.
+    RollUp,
+    /// Compares every stage with the one before.
+    Check,
+    /// Partitions ahead, and what is too old.
+    KeepUp,
+}
+
+impl Job for Usage {
+    const QUEUE: &'static str = "usage";
+    const VERSION: u16 = 1;
+    const ATTEMPTS_MAX: u16 = 25;
+    const TIMEOUT: Duration = Duration::from_secs(300);
+}
+
 /// Renders and sends one message. What is mailed is looked up when it is sent; what has changed since
 /// (withdrawn, sent anew, used) is not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,10 +9,12 @@
 //! answers, and a lone edge admits all of it; leases shift a permit by their life at most and never add one.
 
 mod cells;
+mod client;
 mod decide;
 mod key;
 mod lease;
 mod link;
+mod raise;
 mod read;
 mod redis;
 mod rule;
@@ -22,10 +24,12 @@ mod take;
 #[cfg(test)]
 mod tests;
 
+pub use client::AskError;
 pub use decide::{DEMANDS_MAX, Refusal, Standing, Verdict};
 pub use key::CellKey;
 pub use link::{Mode, WAIT_MAX};
-pub use read::{ReadError, Reader};
+pub use raise::{Counted, Raiser};
+pub use read::Reader;
 pub use redis::{Server, ServerError};
 pub use rule::{Rule, WINDOW_SECS};
 pub use take::{Demand, Demands, Health, InProgress, Limiter, take};

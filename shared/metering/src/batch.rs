@@ -134,10 +134,8 @@ impl Batch {
 
     /// What every reader may rely on: labels that exist, and a total that is a number.
     fn is_sound(&self) -> bool {
-        let total = self
-            .rows
-            .iter()
-            .try_fold(self.total_before, |sum, row| sum.checked_add(row.requests));
+        let total =
+            self.rows.iter().try_fold(self.total_before, |sum, row| sum.checked_add(row.requests));
         let labelled = self.rows.iter().all(|row| usize::from(row.label) < self.labels.len());
         total.is_some() && labelled
     }

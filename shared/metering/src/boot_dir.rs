@@ -142,7 +142,8 @@ impl BootDir {
             let name = name.to_string_lossy();
             if name.starts_with(&ours) && name.ends_with(DAMAGED) {
                 let kept = self.spool.join(format!("{ours}-{LABELS}"));
-                return unless_gone(fs::rename(self.labels(), &kept)).map_err(SpoolError::io(&kept));
+                return unless_gone(fs::rename(self.labels(), &kept))
+                    .map_err(SpoolError::io(&kept));
             }
         }
         Ok(())

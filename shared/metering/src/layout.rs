@@ -54,7 +54,8 @@ pub(crate) struct Slot {
     spare: AtomicU64,
 }
 
-const _: () = assert!(size_of::<Header>() == HEADER_WORDS * 8 && size_of::<Header>() <= HEADER_BYTES);
+const _: () =
+    assert!(size_of::<Header>() == HEADER_WORDS * 8 && size_of::<Header>() <= HEADER_BYTES);
 const _: () = assert!(size_of::<Slot>() == SLOT_BYTES);
 
 impl Slot {

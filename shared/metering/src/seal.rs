@@ -60,7 +60,8 @@ impl Spool {
             self.advance_watermark(minute);
             return Ok(None);
         }
-        let head = Head { minute: sealer.minute, total_before: Some(sealer.total), ..active.head() };
+        let head =
+            Head { minute: sealer.minute, total_before: Some(sealer.total), ..active.head() };
         drop(active);
         let next = Head { number: head.number + 1, minute, total_before: None, ..head };
         let next = self.next_segment(next).inspect_err(|_| self.pressure.raise(STUCK))?;

@@ -200,6 +200,12 @@ impl Spool {
     }
 }
 
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 /// The number of the stripe that the calling thread counts in: threads take turns, so that as few as possible
 /// write to the same cache lines.
 #[inline]

@@ -19,8 +19,7 @@ use uuid::Uuid;
 use crate::{Batch, Boot, Label, Outcome, Principal, Spool, SpoolError, SpoolLimits, Subject};
 
 /// Large enough for every test that is not about being full.
-const LIMITS: SpoolLimits =
-    SpoolLimits { bytes_max: 1 << 30, stripes: 4, slots_per_stripe: 1_024 };
+const LIMITS: SpoolLimits = SpoolLimits { bytes_max: 1 << 30, stripes: 4, slots_per_stripe: 1_024 };
 
 const EDGE: Uuid = Uuid::from_u128(0xed6e);
 

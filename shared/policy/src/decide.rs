@@ -69,11 +69,13 @@ pub struct Denial {
     pub allow: Vec<Method>,
     /// The route, once it was found.
     pub route: Option<Arc<Route>>,
+    /// Who asked of which tenant, once it was known that they belong to it.
+    pub caller: Option<(TenantId, Principal)>,
 }
 
 impl Denial {
     fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), allow: Vec::new(), route: None }
+        Self { kind, detail: detail.into(), allow: Vec::new(), route: None, caller: None }
     }
 }
 
@@ -84,33 +86,42 @@ pub fn decide(policy: &Policy, facts: &RequestFacts<'_>, now: Timestamp) -> Deci
         Ok(found) => found,
         Err(denial) => return Decision::Deny(denial),
     };
-    match granted(policy, facts, now, found) {
-        Ok(grant) => Decision::Allow(grant),
-        Err(denial) => Decision::Deny(Denial { route: Some(Arc::clone(found.1)), ..denial }),
-    }
-}
-
-fn granted(
-    policy: &Policy,
-    facts: &RequestFacts<'_>,
-    now: Timestamp,
-    (host_tenant, route, path_tenant): Found<'_, '_>,
-) -> Result<Grant, Denial> {
-    let address = facts.client_address;
+    let route = found.1;
     let shadow = policy.site.routes.shadow();
+    let address = limits::address(shadow, route, facts.client_address);
     let mut grant = Grant {
         route: Arc::clone(route),
         tenant: None,
         principal: Principal::Anonymous,
-        limits: Limits { address: limits::address(shadow, route, address), ..Limits::default() },
+        limits: Limits { address, ..Limits::default() },
         verified: None,
     };
+    match complete(policy, facts, now, found, &mut grant) {
+        Ok(()) => Decision::Allow(grant),
+        Err(denial) => Decision::Deny(Denial {
+            caller: grant.tenant.map(|(id, _)| (id, grant.principal)),
+            route: Some(grant.route),
+            ..denial
+        }),
+    }
+}
+
+/// Fills in the grant; where it ends early, what is filled in by then is true.
+fn complete(
+    policy: &Policy,
+    facts: &RequestFacts<'_>,
+    now: Timestamp,
+    (host_tenant, route, path_tenant): Found<'_, '_>,
+    grant: &mut Grant,
+) -> Result<(), Denial> {
+    let address = facts.client_address;
+    let shadow = policy.site.routes.shadow();
 
     if route.auth == Auth::Public {
         if let Some(id) = host_tenant {
             grant.tenant = Some((id, active(policy, id)?.plan));
         }
-        return Ok(grant);
+        return Ok(());
     }
     let caller = caller(policy, facts, now, route.auth)?;
 
@@ -141,7 +152,7 @@ fn granted(
         Caller::User(Cow::Owned(claims)) => grant.verified = Some(Box::new(claims)),
         Caller::User(Cow::Borrowed(_)) => {}
     }
-    Ok(grant)
+    Ok(())
 }
 
 // --- host and route ---

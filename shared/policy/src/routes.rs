@@ -93,6 +93,8 @@ pub enum TenantNeed {
 pub struct Route {
     /// The path template, which is also the route's name in metrics and logs.
     pub template: String,
+    /// Its place in the table, from 0.
+    pub place: usize,
     /// A number of the template that is the same in every process, for limits by address.
     pub number: u64,
     /// Who answers: a name in [`RouteTable::upstreams`].
@@ -148,7 +150,8 @@ pub struct RouteTable {
     whole: matchit::Router<PathRoutes>,
     /// Templates that end in `{*rest}`.
     open: matchit::Router<PathRoutes>,
-    len: usize,
+    /// Every route, at its place.
+    all: Vec<Arc<Route>>,
     upstreams: BTreeMap<Arc<str>, Upstream>,
     shadow: Shadow,
 }
@@ -202,13 +205,18 @@ impl RouteTable {
     /// How many routes there are.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.len
+        self.all.len()
+    }
+
+    /// Every route, in the order of the table.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.all.iter().map(Arc::as_ref)
     }
 
     /// Whether nothing is served.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.all.is_empty()
     }
 
     /// The limits that are counted and deny nobody.

@@ -143,6 +143,8 @@ pub struct Edge {
     pub routes_file: PathBuf,
     /// Where the policy is kept over a restart; each edge's own.
     pub state_dir: PathBuf,
+    /// Bytes of counted usage that may wait for Postgres.
+    pub usage_bytes_max: u64,
     /// Worker threads, 0 for one a core.
     pub threads: usize,
     /// How long running requests may go on at a stop.
@@ -161,6 +163,12 @@ impl Edge {
     #[must_use]
     pub const fn grace_period(&self) -> Duration {
         Duration::from_secs(self.grace_period_seconds)
+    }
+
+    /// Where usage is kept until it is handed over.
+    #[must_use]
+    pub fn usage_dir(&self) -> PathBuf {
+        self.state_dir.join("usage")
     }
 
     /// Age of the policy past which the edge answers 503.

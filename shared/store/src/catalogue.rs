@@ -124,7 +124,9 @@ pub enum CatalogueError {
     )]
     TwoCounts(PlanName),
     /// A quota is of a meter that is not there; the name is misspelt, most likely.
-    #[error("config/plans.toml: {0} has a count for `{1}`, which is not among the meters; add it there")]
+    #[error(
+        "config/plans.toml: {0} has a count for `{1}`, which is not among the meters; add it there"
+    )]
     UnknownMeter(PlanName, MeterName),
     /// What every request counts is not to be counted otherwise.
     #[error("config/plans.toml: the meter `{0}` must be counted by the edge, as \"{1}\"")]
@@ -416,7 +418,11 @@ mod tests {
     fn with(plan: &str, more: &str) -> Result<Catalogue, CatalogueError> {
         let heading = format!("[plans.{plan}]\n");
         let text = include_str!("../../../config/plans.toml");
-        let meter = |name| format!("{name} = {{ aggregation = \"sum\", source = \"edge\", title = \"T\", unit = \"u\" }}");
+        let meter = |name| {
+            format!(
+                "{name} = {{ aggregation = \"sum\", source = \"edge\", title = \"T\", unit = \"u\" }}"
+            )
+        };
         let meters = format!("[meters]\n{}\n{}\n", meter("pages"), meter("documents"));
         let text = text.replacen("[meters]\n", &meters, 1);
         Catalogue::parse(&text.replacen(&heading, &format!("{heading}{more}\n"), 1))
@@ -456,7 +462,9 @@ mod tests {
     #[test]
     fn what_every_request_counts_cannot_be_left_out_or_counted_otherwise() {
         let text = include_str!("../../../config/plans.toml");
-        for (from, to) in [("api_calls = {", "calls = {"), ("\"unique\", source", "\"sum\", source")] {
+        for (from, to) in
+            [("api_calls = {", "calls = {"), ("\"unique\", source", "\"sum\", source")]
+        {
             let error = Catalogue::parse(&text.replacen(from, to, 1)).unwrap_err().to_string();
             assert!(error.contains("must be counted by the edge"), "{error}");
         }

@@ -14,16 +14,17 @@ use crate::tenant_tx::Tx;
 /// # Errors
 /// When the database is gone or holds what this release does not know.
 pub async fn list(tx: &mut impl Tx) -> Result<Vec<(MeterName, MeterTerms)>, Error> {
-    let rows = sqlx::query!("SELECT name, aggregation, source, title, unit FROM meters ORDER BY name")
-        .fetch_all(tx.connection())
-        .await?;
+    let rows =
+        sqlx::query!("SELECT name, aggregation, source, title, unit FROM meters ORDER BY name")
+            .fetch_all(tx.connection())
+            .await?;
     let meter = |name: &str, aggregation: &str, source: &str| {
         Some((name.parse().ok()?, Aggregation::named(aggregation)?, MeterSource::named(source)?))
     };
     rows.into_iter()
         .map(|row| {
-            let (name, aggregation, source) = meter(&row.name, &row.aggregation, &row.source)
-                .ok_or(Error::Foreign("meters"))?;
+            let (name, aggregation, source) =
+                meter(&row.name, &row.aggregation, &row.source).ok_or(Error::Foreign("meters"))?;
             Ok((name, MeterTerms { aggregation, source, title: row.title, unit: row.unit }))
         })
         .collect()
@@ -56,6 +57,8 @@ pub(crate) async fn put(
     if put.rows_affected() == 1 {
         return Ok(());
     }
-    tracing::error!("the meter `{name}` is counted otherwise already; give the new one another name");
+    tracing::error!(
+        "the meter `{name}` is counted otherwise already; give the new one another name"
+    );
     Err(Error::Foreign("meters"))
 }

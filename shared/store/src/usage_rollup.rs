@@ -99,16 +99,36 @@ pub async fn settle(store: &Store, days_max: u32) -> Result<Settled, Error> {
     Ok(settled)
 }
 
-/// Compares every stage with what it was made of, for what was counted since `since`; how much differs, by
-/// bucket, is then in `usage_discrepancies`.
+/// A sum that differs from what it is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discrepancy {
+    /// `spool`, `hours`, `days` or `periods`.
+    pub stage: String,
+    /// Edge and boot, or tenant and meter.
+    pub subject: String,
+    /// Batch, hour, day or period.
+    pub bucket: String,
+    /// What it should be; `None`: it should not be there.
+    pub expected: Option<String>,
+    /// What it is; `None`: it is not there.
+    pub found: Option<String>,
+}
+
+/// Compares every stage with what it was made of, for what was counted since `since`. What differs is listed in
+/// `usage_discrepancies` as well.
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn check(store: &Store, since: Timestamp) -> Result<u64, Error> {
-    let found = sqlx::query_scalar!(r#"SELECT check_usage($1) AS "found!""#, since.to_sqlx() as _)
-        .fetch_one(store.pool())
-        .await?;
-    Ok(found.unsigned_abs())
+pub async fn check(store: &Store, since: Timestamp) -> Result<Vec<Discrepancy>, Error> {
+    let found = sqlx::query_as!(
+        Discrepancy,
+        r#"SELECT stage AS "stage!", subject AS "subject!", bucket AS "bucket!", expected::text, found::text
+        FROM check_usage($1)"#,
+        since.to_sqlx() as _
+    )
+    .fetch_all(store.pool())
+    .await?;
+    Ok(found)
 }
 
 /// Makes the partitions of the coming days and months, and drops what is older than said. How many rows were

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::meter::MeterName;
+use domain::meter::{self, MeterName};
 use domain::permission::Permission;
 use serde::Deserialize;
 use toml::Spanned;
@@ -141,7 +141,7 @@ fn build(file: File, checker: &mut Checker<'_>) -> RouteTable {
         }
         upstreams.insert(Arc::from(name.into_inner()), upstream(row));
     }
-    let len = file.routes.len();
+    let mut all = Vec::with_capacity(file.routes.len());
     let mut templates: BTreeMap<String, (usize, PathRoutes)> = BTreeMap::new();
     for row in file.routes {
         let span = row.span();
@@ -152,7 +152,8 @@ fn build(file: File, checker: &mut Checker<'_>) -> RouteTable {
         let (_, routes) =
             templates.entry(row.path.clone()).or_insert_with(|| (line, PathRoutes::default()));
         let methods = row.methods.clone();
-        let route = Arc::new(route(row));
+        let route = Arc::new(route(row, all.len()));
+        all.push(Arc::clone(&route));
         for method in methods {
             if routes.0[method as usize].replace(Arc::clone(&route)).is_some() {
                 let message = format!(
@@ -174,7 +175,7 @@ fn build(file: File, checker: &mut Checker<'_>) -> RouteTable {
             checker.faults.push(RouteFault { line, message });
         }
     }
-    RouteTable { whole, open, len, upstreams, shadow }
+    RouteTable { whole, open, all, upstreams, shadow }
 }
 
 fn shadow(file: &File, checker: &mut Checker<'_>) -> Shadow {
@@ -263,6 +264,9 @@ fn check_limits(row: &RouteRow, span: &Range<usize>, checker: &mut Checker<'_>) 
         Some(meter) if FIXED_NAMES.contains(&meter.as_str()) => {
             refuse(&format!("`{meter}` is the name of another limit; call the meter otherwise"));
         }
+        Some(meter) if [meter::API_CALLS, meter::ACTIVE_USERS].contains(&meter.as_str()) => {
+            refuse(&format!("`{meter}` is counted of every request; leave it out here"));
+        }
         Some(_) => {}
     }
 }
@@ -305,8 +309,9 @@ fn upstream(row: UpstreamRow) -> Upstream {
     }
 }
 
-fn route(row: RouteRow) -> Route {
+fn route(row: RouteRow, place: usize) -> Route {
     Route {
+        place,
         number: number_of(&row.path),
         template: row.path,
         upstream: Arc::from(row.upstream),

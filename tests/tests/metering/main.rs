@@ -1,0 +1,4 @@
+//! Usage: counted once, never lost, and right at every stage.
+
+mod counting;
+mod stage;
