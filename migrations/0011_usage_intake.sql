@@ -85,6 +85,7 @@ CREATE FUNCTION submit_usage_events(
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public
 AS $$
+#variable_conflict use_column
 DECLARE
     today  constant date := (now() AT TIME ZONE 'UTC')::date;
     states smallint[];

@@ -28,7 +28,7 @@ const LOG_LINES_SHOWN: usize = 40;
 pub const PASSWORD: &str = "correct horse battery staple 7";
 
 /// The name under which a second edge runs.
-pub(crate) const SECOND_EDGE: &str = "pytake-proxy-2";
+pub const SECOND_EDGE: &str = "pytake-proxy-2";
 
 /// What differs from the usual.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +43,8 @@ pub struct AppOptions {
     pub own_redis: bool,
     /// A cable to Postgres of its own, because the test cuts it.
     pub own_cable: bool,
+    /// A Postgres of its own that keeps what was committed, because the test kills it.
+    pub own_postgres: bool,
 }
 
 /// One of the three programs.
@@ -83,7 +85,8 @@ impl App {
     /// # Panics
     /// When a program does not become ready.
     pub async fn start_with(options: AppOptions) -> Self {
-        let servers = Servers::shared().await;
+        let servers =
+            if options.own_postgres { Servers::durable().await } else { Servers::shared().await };
         let database = servers.database().await;
         let home = tempfile::Builder::new().prefix("pytake-app-").tempdir().expect("a folder");
         let ports = [reserve().expect("a port"), reserve().expect("a port")];
@@ -154,6 +157,19 @@ impl App {
         }
     }
 
+    /// Kills the Postgres of the test's own.
+    pub async fn kill_postgres(&self) {
+        self.servers.kill_postgres().await;
+    }
+
+    /// Starts the Postgres of the test's own again.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_postgres(&self) {
+        self.servers.start_postgres().await;
+    }
+
     /// The edge's address, e.g. `http://127.0.0.1:12345`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -192,6 +208,14 @@ impl App {
     pub async fn restart(&mut self, name: &'static str) {
         self.programs.retain(|running| running.name != name);
         self.run(name);
+        self.wait_until_ready().await;
+    }
+
+    /// Waits until all programs are ready.
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    pub async fn ready(&mut self) {
         self.wait_until_ready().await;
     }
 
@@ -333,6 +357,9 @@ impl Drop for App {
             self.show_logs();
         } else {
             self.check();
+        }
+        if self.options.own_postgres {
+            self.servers.remove();
         }
     }
 }

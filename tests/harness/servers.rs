@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::account::place_for_servers;
 use crate::database::{Access, TestDatabase};
@@ -42,8 +42,8 @@ pub struct Servers {
     description: Description,
     secrets: SecretFiles,
     place: Option<PathBuf>,
-    // Held, not read: dropping them stops the servers.
-    _postgres: Option<Postgres>,
+    // Dropping them stops the servers.
+    postgres: Mutex<Option<Postgres>>,
     _redis: Option<RedisServer>,
 }
 
@@ -76,6 +76,66 @@ impl Servers {
         started
     }
 
+    /// Private servers for one test that kills Postgres: what was committed is kept. Until [`Self::remove`].
+    ///
+    /// # Panics
+    /// When they do not start.
+    pub(crate) async fn durable() -> &'static Self {
+        let temporary = tempfile::Builder::new().prefix("pytake-test-").tempdir();
+        let place = place_for_servers(&temporary.expect("a folder").keep()).expect("a place");
+        let secrets = SecretFiles::ensure(&place.join("secrets")).expect("key files");
+        let redis = RedisServer::start(&place, &place.join("redis.log")).expect("Redis");
+        let postgres = Postgres::start(&place, &place.join("postgres.log"), Durability::Kept).await;
+        let description = Description {
+            database_url: None,
+            socket_folder: Some(place.join("run").to_string_lossy().into_owned()),
+            redis_url: redis.url(),
+            secrets: place.join("secrets"),
+            template: format!("template_{}", random_name()),
+            role_password: None,
+        };
+        let postgres = Mutex::new(Some(postgres.expect("Postgres")));
+        let place = Some(place);
+        Box::leak(Box::new(Self { description, secrets, place, postgres, _redis: Some(redis) }))
+    }
+
+    /// Kills the private Postgres, as `kill -9` of all of it would.
+    pub(crate) async fn kill_postgres(&self) {
+        if let Some(mut postgres) = self.postgres.lock().await.take() {
+            postgres.leash().kill();
+        }
+    }
+
+    /// Starts it again.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub(crate) async fn start_postgres(&self) {
+        let place = self.place.as_ref().expect("private servers");
+        let log = place.join("postgres.log");
+        let mut started = Postgres::start(place, &log, Durability::Kept).await;
+        for _ in 0..50 {
+            // What is left of the killed one may hold its memory for a moment.
+            if started.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            started = Postgres::start(place, &log, Durability::Kept).await;
+        }
+        *self.postgres.lock().await = Some(started.expect("Postgres starts again"));
+    }
+
+    /// Stops private servers for good, and removes what they kept.
+    pub(crate) fn remove(&self) {
+        if let Ok(mut postgres) = self.postgres.try_lock() {
+            drop(postgres.take());
+        }
+        if let Some(place) = &self.place {
+            // Left in the folder for temporary files at worst.
+            let _ = std::fs::remove_dir_all(place);
+        }
+    }
+
     async fn start_in(place: PathBuf) -> Result<Self> {
         let log = |name: &str| place.join(name);
         let secrets = SecretFiles::ensure(&place.join("secrets"))?;
@@ -103,7 +163,8 @@ impl Servers {
             template: format!("template_{}", random_name()),
             role_password,
         };
-        Ok(Self { description, secrets, place: Some(place), _postgres: postgres, _redis: redis })
+        let postgres = Mutex::new(postgres);
+        Ok(Self { description, secrets, place: Some(place), postgres, _redis: redis })
     }
 
     fn described_in(path: &Path) -> Result<Self> {
@@ -111,7 +172,7 @@ impl Servers {
             .with_context(|| format!("cannot read {} (from {SERVERS_VARIABLE})", path.display()))?;
         let description: Description = serde_json::from_str(&text)?;
         let secrets = SecretFiles::ensure(&description.secrets)?;
-        Ok(Self { description, secrets, place: None, _postgres: None, _redis: None })
+        Ok(Self { description, secrets, place: None, postgres: Mutex::new(None), _redis: None })
     }
 
     /// Writes what tests in other processes need to use these servers, and says where.
@@ -187,8 +248,8 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        let Some(place) = &self.place else { return };
-        if self._postgres.is_none() {
+        let Some(place) = self.place.clone() else { return };
+        if self.postgres.get_mut().is_none() {
             let (access, template) = (self.access(), self.description.template.clone());
             let dropping = std::thread::spawn(move || drop_template(&access, &template));
             // A template left in a server that we were given is worth no failure.

@@ -1,4 +1,6 @@
 //! Usage: counted once, never lost, and right at every stage.
 
 mod counting;
+mod kills;
+mod rollup;
 mod stage;
