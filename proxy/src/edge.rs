@@ -359,7 +359,7 @@ impl Edge {
             Decision::Allow(grant) => grant,
             Decision::Deny(denial) => {
                 ctx.route.clone_from(&denial.route);
-                ctx.caller = denial.caller;
+                ctx.caller = denial.caller.as_deref().copied();
                 ctx.table = Some(Arc::clone(&in_force.table));
                 return Err(denial.into());
             }

@@ -46,7 +46,11 @@ impl BootDir {
             })
             .and_then(|lock| lock.try_lock().map_err(io::Error::from).map(|()| lock))
             .and_then(|lock| fs::rename(&new, &path).map(|()| lock));
-        let lock = made.map_err(SpoolError::io(&path))?;
+        let lock = made.map_err(|source| {
+            // What matters is the first error.
+            let _ = fs::remove_dir_all(&new);
+            SpoolError::Io { path: path.clone(), source }
+        })?;
         Ok(Self { boot_id, spool: spool.to_owned(), path, _lock: lock })
     }
 
@@ -78,11 +82,11 @@ impl BootDir {
     }
 
     pub(crate) fn segment(&self, number: u64) -> PathBuf {
-        self.path.join(format!("{number:010}.{SEGMENT}"))
+        self.path.join(format!("{}.{SEGMENT}", digits_of(number)))
     }
 
     pub(crate) fn batch(&self, number: u64) -> PathBuf {
-        self.path.join(format!("{number:010}.{BATCH}"))
+        self.path.join(format!("{}.{BATCH}", digits_of(number)))
     }
 
     /// The numbers of all segments and batches, a number that is both once; none when it was removed.
@@ -150,10 +154,18 @@ impl BootDir {
     }
 }
 
+/// Sorted as text they are sorted by number, for whoever lists them.
+fn digits_of(number: u64) -> String {
+    format!("{number:010}")
+}
+
 /// The number in the name of a segment or batch.
 fn number_of(name: &str) -> Option<u64> {
-    let (number, kind) = name.split_once('.')?;
-    if kind == SEGMENT || kind == BATCH { number.parse().ok() } else { None }
+    let (digits, kind) = name.split_once('.')?;
+    let number = digits.parse().ok()?;
+    // Only the one spelling that we use: others would be another file.
+    let ours = (kind == SEGMENT || kind == BATCH) && digits == digits_of(number);
+    ours.then_some(number)
 }
 
 /// All boots that have a directory in `spool`, sorted: by time, if their ids are.

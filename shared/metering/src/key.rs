@@ -125,6 +125,6 @@ mod tests {
     /// Files outlive releases: another tag would declare every file of the release before damaged.
     #[test]
     fn the_tag_is_part_of_the_format() {
-        assert_eq!(Key([1, 2, 3, 4, 5]).tag(), 0);
+        assert_eq!(Key([1, 2, 3, 4, 5]).tag(), 0xde70_a9a6_77ae_e36b);
     }
 }

@@ -140,7 +140,7 @@ mod tests {
             fs::write(&path, &bytes).unwrap();
             let read = read(&path).unwrap();
             // A line's end joins two lines.
-            assert!(read.len() >= 1, "byte {byte}");
+            assert!(!read.is_empty(), "byte {byte}");
             for (number, text) in read {
                 assert_eq!(Some(&text), labels.text(number), "byte {byte}");
             }

@@ -51,7 +51,8 @@ pub(crate) struct Slot {
     key: [AtomicU64; KEY_WORDS],
     /// Requests.
     pub(crate) count: AtomicU64,
-    spare: AtomicU64,
+    /// Nobody's; always 0.
+    pub(crate) spare: AtomicU64,
 }
 
 const _: () =

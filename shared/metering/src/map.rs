@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::atomic::Ordering;
 
 use memmap2::MmapRaw;
 
@@ -32,6 +33,14 @@ impl Map {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(Self { memory, slots })
+    }
+
+    /// Has the kernel map every page for writing, so that no count has to wait for it: measured on ext4, the
+    /// first write to a file's pages takes 0.7 ms and one to a further page 4 µs.
+    pub(crate) fn touch(&self) {
+        for first_of_page in self.slots().iter().step_by(HEADER_BYTES / SLOT_BYTES) {
+            first_of_page.spare.store(0, Ordering::Relaxed);
+        }
     }
 
     #[inline]
@@ -60,8 +69,6 @@ impl Map {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use super::*;
 
     fn file_of(bytes: usize) -> File {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) const WANTED: u8 = 1;
 /// Three quarters of a stripe are used.
 pub(crate) const CROWDED: u8 = 2;
-/// A key hardly found a place, or none.
+/// Seven eighths of all stripes are used: the sealer is late.
 pub(crate) const BRIM: u8 = 4;
 /// The last attempt to make another segment failed.
 pub(crate) const STUCK: u8 = 8;
@@ -32,7 +32,7 @@ impl Pressure {
         self.0.load(Ordering::Relaxed) & (WANTED | CROWDED | BRIM) != 0
     }
 
-    /// False when the segment is crowded and there is no other, or when it is full before the sealer came.
+    /// False when the segment is crowded and there is no other, or when it is nearly full and the sealer does not come.
     pub(crate) fn has_room(&self) -> bool {
         let bits = self.0.load(Ordering::Relaxed);
         bits & (CROWDED | STUCK) != CROWDED | STUCK && bits & BRIM == 0

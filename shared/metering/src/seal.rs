@@ -43,7 +43,7 @@ impl Spool {
     /// Seals what was counted so far, and returns the batch's number; `None` if nothing was.
     ///
     /// What is counted after this belongs to the minute of `now`, or to the last one if the clock was set back.
-    /// Blocks for a few milliseconds, and as long as the disk does.
+    /// Blocks for some ten milliseconds, and as long as the disk does; requests are counted meanwhile.
     ///
     /// # Errors
     ///
@@ -113,6 +113,9 @@ impl Spool {
 
 /// Waits until nobody counts in a segment that is active no more: nanoseconds, unless a thread was interrupted
 /// in the middle of a count.
+///
+/// Who is alone with it could as well free it, so every use by others has happened before: that is `Arc`'s and
+/// `arc-swap`'s promise, and what makes the sums final.
 fn alone_with(mut segment: Arc<Segment>) -> Segment {
     let mut turn = 0_u32;
     loop {

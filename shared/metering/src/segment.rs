@@ -51,6 +51,7 @@ impl Segment {
             let _ = fs::remove_file(&new);
             SpoolError::Io { path: path.to_owned(), source }
         })?;
+        map.touch();
         let used = (0..head.stripes).map(|_| Used::default()).collect();
         let slots = usize::try_from(head.slots).unwrap_or(usize::MAX);
         Ok(Self { map, head, used, slots })
@@ -72,11 +73,8 @@ impl Segment {
     fn spill(&self, home: usize, key: &Key, tag: u64) -> Result<u8, Full> {
         let stripes = || home..home + self.used.len();
         let near = stripes().find_map(|stripe| self.probe(stripe, key, tag, PROBES_NEAR));
-        if let Some(raise) = near {
-            return Ok(raise);
-        }
-        let any = stripes().find_map(|stripe| self.probe(stripe, key, tag, self.slots));
-        any.map(|raise| raise | BRIM).ok_or(Full)
+        let any = || stripes().find_map(|stripe| self.probe(stripe, key, tag, self.slots));
+        near.or_else(any).map(|raise| raise | self.brim()).ok_or(Full)
     }
 
     #[inline]
@@ -109,24 +107,41 @@ impl Segment {
 
     #[cold]
     fn claimed(&self, stripe: usize) -> u8 {
-        let used = self.used[stripe].0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let used = self.used[stripe].0.fetch_add(1, Ordering::AcqRel).saturating_add(1);
         self.fill_of(used)
     }
 
+    /// The pressure that a stripe with so many used slots makes; all stripes are looked at if it is crowded.
     fn fill_of(&self, used: u32) -> u8 {
-        let wanted = if used * 2 > self.head.slots { WANTED } else { 0 };
-        let crowded = if used * 4 > self.head.slots * 3 { CROWDED } else { 0 };
-        wanted | crowded
+        let (used, slots) = (u64::from(used), u64::from(self.head.slots));
+        if used * 2 <= slots {
+            return 0;
+        }
+        if used * 4 <= slots * 3 {
+            return WANTED;
+        }
+        WANTED | CROWDED | self.brim()
+    }
+
+    fn brim(&self) -> u8 {
+        let all = u64::from(self.head.stripes) * u64::from(self.head.slots);
+        if self.used().sum::<u64>() * 8 > all * 7 { BRIM } else { 0 }
+    }
+
+    /// Used slots, stripe by stripe.
+    fn used(&self) -> impl Iterator<Item = u64> {
+        self.used.iter().map(|used| u64::from(used.0.load(Ordering::Acquire)))
     }
 
     /// The pressure that its stripes make.
     pub(crate) fn fill(&self) -> u8 {
-        self.used.iter().fold(0, |bits, used| bits | self.fill_of(used.0.load(Ordering::Acquire)))
+        let fullest = self.used.iter().map(|used| used.0.load(Ordering::Acquire)).max();
+        self.fill_of(fullest.unwrap_or_default())
     }
 
     /// Whether nothing was counted in it so far.
     pub(crate) fn is_unused(&self) -> bool {
-        self.used.iter().all(|used| used.0.load(Ordering::Acquire) == 0)
+        self.used().all(|used| used == 0)
     }
 
     /// The header as it was made; minute and total may have changed since.

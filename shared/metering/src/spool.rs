@@ -155,7 +155,8 @@ impl Spool {
     /// Whether a request may be let in: there is a place for its count. One atomic load.
     ///
     /// False when the active segment is more than three quarters full in some stripe and no other could be
-    /// made, as the disk or the spool is full. The rest is for the requests that were let in before.
+    /// made, as the disk or the spool is full; or when it is seven eighths full in all, as nobody seals. The
+    /// rest is for the requests that were let in before.
     #[inline]
     #[must_use]
     pub fn has_room(&self) -> bool {

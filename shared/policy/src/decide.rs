@@ -70,7 +70,7 @@ pub struct Denial {
     /// The route, once it was found.
     pub route: Option<Arc<Route>>,
     /// Who asked of which tenant, once it was known that they belong to it.
-    pub caller: Option<(TenantId, Principal)>,
+    pub caller: Option<Box<(TenantId, Principal)>>,
 }
 
 impl Denial {
@@ -99,7 +99,7 @@ pub fn decide(policy: &Policy, facts: &RequestFacts<'_>, now: Timestamp) -> Deci
     match complete(policy, facts, now, found, &mut grant) {
         Ok(()) => Decision::Allow(grant),
         Err(denial) => Decision::Deny(Denial {
-            caller: grant.tenant.map(|(id, _)| (id, grant.principal)),
+            caller: grant.tenant.map(|(id, _)| Box::new((id, grant.principal))),
             route: Some(grant.route),
             ..denial
         }),
