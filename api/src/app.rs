@@ -14,10 +14,12 @@ use jiff::Timestamp;
 use rand::Rng;
 use settings::{Api, KEY_BYTES, KeyFile, Settings};
 use store::Store;
+use tokio::sync::Semaphore;
 use vault::{Entropy, FileKeyProvider, KeyProvider};
 
 use crate::edge_keys::EdgeKeys;
 use crate::passwords::PasswordHasher;
+use crate::routes::usage::live::STREAMS_MAX;
 use crate::signing_keys;
 
 /// Shared by all handlers; cheap to clone.
@@ -32,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) edge: EdgeKeys,
     pub(crate) limits: limits::Reader,
     pub(crate) passwords: PasswordHasher,
+    /// A permit for each live view that may be open.
+    pub(crate) streams: Arc<Semaphore>,
     pub(crate) issuer: TokenIssuer,
     pub(crate) published_keys: Vec<PublicJwk>,
     clock: Box<dyn Clock>,
@@ -78,6 +82,7 @@ impl App {
             store,
             settings: settings.api.clone(),
             passwords: PasswordHasher::new(settings.api.password_hashes_at_once)?,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             keys,
             edge,
             limits: limits::Reader::new(redis, &settings.redis.key_prefix),

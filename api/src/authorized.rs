@@ -261,6 +261,11 @@ impl<P> Authorized<P> {
         Ok(app.store.begin(self.tenant_id).await?)
     }
 
+    /// The caller's tenant.
+    pub(crate) const fn tenant_id(&self) -> TenantId {
+        self.tenant_id
+    }
+
     /// Everything that the caller may do.
     pub(crate) fn permissions(&self) -> PermissionSet {
         self.caller.context.principal.permissions()

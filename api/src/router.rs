@@ -41,6 +41,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(upgrade::upgrade))
         .routes(routes!(invoices::list))
         .routes(routes!(usage::show))
+        .routes(routes!(usage::live::watch))
         .routes(routes!(dashboard::show))
         .routes(routes!(plans::list))
         .routes(routes!(auth::login::login))

@@ -1,44 +1,28 @@
-//! Usage against the plan's limits.
-
-use std::num::NonZeroU32;
+//! Usage against the plan's limits, now and over time.
 
 mod limits;
+pub(crate) mod live;
+mod meters;
+mod series;
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use axum::Json;
-use axum::extract::State;
-use domain::plan::{Allowance, PlanLimits};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use domain::faults::Faults;
 use serde::Serialize;
-use store::{TenantTx, catalogue, memberships, subscriptions};
+use store::{TenantTx, catalogue, memberships, subscriptions, tenants};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::authorized::{Authorized, needs};
+use crate::extract::malformed_query;
 use crate::problem::Problem;
 use crate::routes::usage::limits::{Limit, LimitBody};
-
-/// One meter.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct MeterBody {
-    #[schema(example = "users")]
-    meter: &'static str,
-    /// What has been used in the period; `null` while the meter is not measured yet.
-    #[schema(example = 3)]
-    used: Option<u64>,
-    /// What the plan allows; `null` is unlimited.
-    #[schema(example = 20)]
-    limit: Option<u64>,
-    /// What is left; `null` where it is unlimited or not measured yet.
-    #[schema(example = 17)]
-    remaining: Option<u64>,
-}
-
-impl MeterBody {
-    fn new(meter: &'static str, used: Option<u64>, limit: Allowance) -> Self {
-        let limit = limit.bound();
-        let remaining = used.zip(limit).map(|(used, limit)| limit.saturating_sub(used));
-        Self { meter, used, limit, remaining }
-    }
-}
+use crate::routes::usage::meters::MeterBody;
+use crate::routes::usage::series::{SeriesBody, UsageQuery};
 
 /// Usage of the running period.
 #[derive(Serialize, ToSchema)]
@@ -47,6 +31,11 @@ pub(crate) struct UsageBody {
     plan: &'static str,
     period_start: String,
     period_end: String,
+    /// Hours and days are those of this zone.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: String,
+    /// Everything before this moment is counted in here; what came after may be, too.
+    complete_until: String,
     /// Calls a minute that the edge lets through.
     #[schema(example = 1000)]
     api_calls_per_minute: u32,
@@ -56,6 +45,9 @@ pub(crate) struct UsageBody {
     meters: Vec<MeterBody>,
     /// How each limit stands, as the edges keep it.
     limits: Vec<LimitBody>,
+    /// The series that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<SeriesBody>,
 }
 
 /// What the database knows of usage.
@@ -68,16 +60,21 @@ pub(crate) struct Usage {
 pub(crate) async fn current(tx: &mut TenantTx) -> Result<Usage, Problem> {
     let subscription = subscriptions::get(tx).await?;
     let plan = catalogue::get(tx, subscription.plan, subscription.plan_version).await?;
-    let allowed = &plan.terms.limits;
+    let tenant = tenants::get(tx).await?;
     let seats = memberships::count_seats(tx).await?;
+    let totals = store::usage::totals(tx, subscription.period_start).await?;
+    let meters = store::meters::list(tx).await?;
     let body = UsageBody {
         plan: subscription.plan.as_str(),
         period_start: subscription.period_start.to_string(),
         period_end: subscription.period_end.to_string(),
-        api_calls_per_minute: allowed.api_calls_per_minute.get(),
-        concurrent_requests: allowed.concurrent_requests.map(NonZeroU32::get),
-        meters: meters(allowed, seats),
+        time_zone: tenant.time_zone,
+        complete_until: store::usage::complete_until(tx).await?.to_string(),
+        api_calls_per_minute: plan.terms.limits.api_calls_per_minute.get(),
+        concurrent_requests: plan.terms.limits.concurrent_requests.map(NonZeroU32::get),
+        meters: meters::bodies(meters, &totals, seats, &plan.terms),
         limits: Vec::new(),
+        series: None,
     };
     Ok(Usage { body, limits: limits::of_tenant(tx, &subscription, &plan.terms).await? })
 }
@@ -89,39 +86,55 @@ impl Usage {
     }
 }
 
-/// Seats are counted from the members. The other meters come with metering; saying 0 for them would be a
-/// claim, so they say nothing.
-fn meters(limits: &PlanLimits, seats: u64) -> Vec<MeterBody> {
-    vec![
-        MeterBody::new("users", Some(seats), limits.users),
-        MeterBody::new("messages", None, limits.messages_per_month),
-        MeterBody::new("contacts", None, limits.contacts),
-        MeterBody::new("webhook_endpoints", None, limits.webhook_endpoints),
-        MeterBody::new("storage_mb", None, limits.storage_mb),
-        MeterBody::new("automations", None, limits.automations),
-    ]
-}
-
 /// Show usage
 ///
-/// Usage of the running period against the plan's limits. Seats are measured; a meter that is not measured
-/// yet has `used: null`.
+/// Usage of the running period against the plan's limits; a request is in it within ten seconds. With any of the
+/// parameters, usage over time as well, in the tenant's time zone.
+///
+/// Answers with a status of 2xx, 3xx and 4xx are counted. Requests that were refused (401, 403, 429) and requests
+/// that failed (5xx) are not billed; `group_by=status` shows them.
 #[utoipa::path(
     get,
     path = "/api/v1/tenants/{tenant_id}/usage",
     tag = "Usage",
-    params(("tenant_id" = String, Path)),
+    params(("tenant_id" = String, Path), UsageQuery),
     responses((status = 200, body = UsageBody)),
     extensions(("x-permission" = json!("ViewUsage"))),
 )]
 pub(crate) async fn show(
     State(app): State<App>,
     auth: Authorized<needs::ViewUsage>,
+    query: Result<Query<UsageQuery>, QueryRejection>,
 ) -> Result<Json<UsageBody>, Problem> {
+    let Query(query) = query.map_err(|_| malformed_query())?;
     let mut tx = auth.begin(&app).await?;
 
-    let usage = current(&mut tx).await?;
+    let mut usage = current(&mut tx).await?;
+    if query.wants_series() {
+        usage.body.series = Some(series(&app, &mut tx, query, &usage.body.time_zone).await?);
+    }
     drop(tx);
 
     Ok(Json(usage.with_limits(&app).await))
+}
+
+async fn series(
+    app: &App,
+    tx: &mut TenantTx,
+    query: UsageQuery,
+    time_zone: &str,
+) -> Result<SeriesBody, Problem> {
+    let subscription = subscriptions::get(tx).await?;
+    let known: BTreeSet<_> =
+        store::meters::list(tx).await?.into_iter().map(|(name, _)| name).collect();
+    let query = query.parse(time_zone, &subscription, &known, app.now())?;
+    match store::usage::series(tx, &query).await? {
+        Some(points) => Ok(SeriesBody::new(&query, points)),
+        None => {
+            let mut faults = Faults::new();
+            faults
+                .push("/from", "has too many points up to `to`; ask for less, or for one `meter`");
+            Err(faults.into())
+        }
+    }
 }

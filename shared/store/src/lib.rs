@@ -21,6 +21,7 @@ pub mod sessions;
 pub mod signing_keys;
 pub mod subscriptions;
 pub mod tenants;
+pub mod usage;
 pub mod usage_rollup;
 pub mod users;
 

@@ -17,3 +17,4 @@ mod route_reload;
 mod sign_up;
 mod tenants;
 mod trust;
+mod usage;

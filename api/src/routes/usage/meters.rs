@@ -1,0 +1,82 @@
+//! Each meter of the catalogue: what was used of it in the running period, and what the plan allows.
+
+use std::collections::BTreeMap;
+
+use domain::meter::{Aggregation, MeterName, MeterSource};
+use domain::plan::Allowance;
+use serde::Serialize;
+use store::catalogue::{MeterTerms, PlanTerms};
+use utoipa::ToSchema;
+
+/// One meter.
+#[derive(PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct MeterBody {
+    #[schema(example = "messages")]
+    meter: String,
+    #[schema(example = "Messages sent")]
+    title: String,
+    #[schema(example = "message")]
+    unit: String,
+    /// How counts become the figure: `sum`, `count`, `max`, `latest` or `unique`.
+    #[schema(example = "sum")]
+    aggregation: &'static str,
+    /// Who counts: `edge`, `events`, `webhooks` or `derived`.
+    #[schema(example = "edge")]
+    source: &'static str,
+    /// What has been used in the period; of a level, such as storage, the latest that was told. `null`: nobody has
+    /// told it yet.
+    #[schema(example = 300)]
+    used: Option<u64>,
+    /// What the plan allows; `null` is unlimited.
+    #[schema(example = 1000)]
+    limit: Option<u64>,
+    /// What is left; `null` where it is unlimited or not known.
+    #[schema(example = 700)]
+    remaining: Option<u64>,
+}
+
+/// All meters, by name, after what was counted in the period (`totals`) and the members' seats.
+pub(super) fn bodies(
+    meters: Vec<(MeterName, MeterTerms)>,
+    totals: &BTreeMap<String, u64>,
+    seats: u64,
+    plan: &PlanTerms,
+) -> Vec<MeterBody> {
+    let body = |(name, terms): (MeterName, MeterTerms)| {
+        let used = match (terms.source, terms.aggregation, name.as_str()) {
+            (MeterSource::Derived, _, "users") => Some(seats),
+            (MeterSource::Derived, ..) => None,
+            // A level that nobody has told is not zero.
+            (_, Aggregation::Latest, name) => totals.get(name).copied(),
+            (_, _, name) => Some(totals.get(name).copied().unwrap_or(0)),
+        };
+        let limit = allowance(plan, &name).bound();
+        MeterBody {
+            remaining: used.zip(limit).map(|(used, limit)| limit.saturating_sub(used)),
+            meter: name.to_string(),
+            title: terms.title,
+            unit: terms.unit,
+            aggregation: terms.aggregation.as_str(),
+            source: terms.source.as_str(),
+            used,
+            limit,
+        }
+    };
+    meters.into_iter().map(body).collect()
+}
+
+/// What a plan allows of a meter.
+fn allowance(plan: &PlanTerms, meter: &MeterName) -> Allowance {
+    let limits = &plan.limits;
+    match meter.as_str() {
+        "messages" => limits.messages_per_month,
+        "contacts" => limits.contacts,
+        "users" => limits.users,
+        "webhook_endpoints" => limits.webhook_endpoints,
+        "storage_mb" => limits.storage_mb,
+        "automations" => limits.automations,
+        _ => {
+            plan.quotas.get(meter).map_or(Allowance::UNLIMITED, |count| Allowance::at_most(*count))
+        }
+    }
+}
