@@ -298,6 +298,21 @@ BEGIN
 END
 $$;
 
+-- What was counted of every quota of a running period.
+CREATE FUNCTION usage_quotas()
+RETURNS TABLE (tenant_id uuid, meter text, period_start timestamptz, period_end timestamptz, permits bigint,
+    used bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, public
+AS $$
+    SELECT counted.tenant_id, counted.meter, quotas.period_start, quotas.period_end,
+        (quotas.quotas ->> counted.meter)::bigint, counted.quantity
+    FROM edge.tenants AS quotas
+    JOIN usage_periods AS counted
+        ON counted.tenant_id = quotas.id AND counted.period = date_trunc('minute', quotas.period_start, 'UTC')
+        AND quotas.quotas ? counted.meter
+$$;
+
 -- Everything counted before this moment has been taken in and rolled up. Edges that have been silent for two
 -- hours are not waited for: they are reported, and what they still bring is late usage.
 CREATE FUNCTION usage_complete_until() RETURNS timestamptz
@@ -314,7 +329,8 @@ AS $$
 $$;
 
 REVOKE ALL ON FUNCTION
-    uuid_of_nobody, usage_zone, usage_place, hold_usage, fold_usage, settle_usage, usage_complete_until
+    uuid_of_nobody, usage_zone, usage_place, hold_usage, fold_usage, settle_usage, usage_quotas,
+    usage_complete_until
     FROM PUBLIC;
 GRANT CREATE ON SCHEMA public, edge TO pytake_rollup;
 ALTER FUNCTION uuid_of_nobody OWNER TO pytake_rollup;
@@ -323,7 +339,8 @@ ALTER FUNCTION usage_place OWNER TO pytake_rollup;
 ALTER FUNCTION hold_usage OWNER TO pytake_rollup;
 ALTER FUNCTION fold_usage OWNER TO pytake_rollup;
 ALTER FUNCTION settle_usage OWNER TO pytake_rollup;
+ALTER FUNCTION usage_quotas OWNER TO pytake_rollup;
 ALTER FUNCTION usage_complete_until OWNER TO pytake_rollup;
 REVOKE CREATE ON SCHEMA public, edge FROM pytake_rollup;
-GRANT EXECUTE ON FUNCTION fold_usage, settle_usage TO pytake_worker;
+GRANT EXECUTE ON FUNCTION fold_usage, settle_usage, usage_quotas TO pytake_worker;
 GRANT EXECUTE ON FUNCTION usage_complete_until TO pytake_api, pytake_worker;

@@ -47,16 +47,38 @@ impl Client {
         arguments: impl Fn(&T, &mut ScriptInvocation<'_>) + Sync,
         key: impl Fn(&T) -> CellKey + Sync,
     ) -> Result<Vec<A>, AskError> {
-        let asked = async {
-            let connection = self.connection().await?;
-            futures::future::try_join_all(cells.iter().map(|cell| {
-                let mut connection = connection.clone();
-                let mut question = self.script.key(key(cell).in_redis(&self.key_prefix));
-                arguments(cell, &mut question);
-                async move { question.invoke_async(&mut connection).await }
-            }))
+        let connection = self.connection().await?;
+        let asked = futures::future::try_join_all(cells.iter().map(|cell| {
+            let mut connection = connection.clone();
+            let mut question = self.script.key(key(cell).in_redis(&self.key_prefix));
+            arguments(cell, &mut question);
+            async move { question.invoke_async(&mut connection).await }
+        }));
+        self.answered(asked).await
+    }
+
+    /// Whether something is noted under `name`.
+    pub(crate) async fn has(&self, name: &str) -> Result<bool, AskError> {
+        let mut connection = self.connection().await?;
+        let key = format!("{}{name}", self.key_prefix);
+        self.answered(async { redis::cmd("EXISTS").arg(key).query_async(&mut connection).await })
             .await
-        };
+    }
+
+    /// Notes something under `name`.
+    pub(crate) async fn put(&self, name: &str) -> Result<(), AskError> {
+        let mut connection = self.connection().await?;
+        let key = format!("{}{name}", self.key_prefix);
+        self.answered(async {
+            redis::cmd("SET").arg(key).arg(1).query_async(&mut connection).await
+        })
+        .await
+    }
+
+    async fn answered<T>(
+        &self,
+        asked: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, AskError> {
         let answered = tokio::time::timeout(ANSWER_MAX, asked).await;
         let answered = answered.map_err(AskError::from).and_then(|answer| Ok(answer?));
         if answered.is_err() {
@@ -65,12 +87,12 @@ impl Client {
         answered
     }
 
-    async fn connection(&self) -> Result<Connection, RedisError> {
+    async fn connection(&self) -> Result<Connection, AskError> {
         let mut kept = self.connection.lock().await;
         if let Some(connection) = &*kept {
             return Ok(connection.clone());
         }
-        let connection = self.server.connect().await?;
+        let connection = tokio::time::timeout(ANSWER_MAX, self.server.connect()).await??;
         *kept = Some(connection.clone());
         Ok(connection)
     }

@@ -6,6 +6,9 @@ use crate::client::{AskError, Client};
 use crate::key::CellKey;
 use crate::redis::Server;
 
+/// Says that all quotas were raised; gone when Redis forgets.
+const MARK: &str = "quotas raised";
+
 /// A quota's cell and how far it must have come.
 #[derive(Debug, Clone, Copy)]
 pub struct Counted {
@@ -27,6 +30,22 @@ impl Raiser {
     #[must_use]
     pub fn new(server: Server, key_prefix: &str) -> Self {
         Self(Client::new(server, key_prefix, include_str!("raise.lua")))
+    }
+
+    /// Whether all quotas were raised in the present life of Redis: false after it has lost its memory.
+    ///
+    /// # Errors
+    /// When Redis is away or does not answer in time.
+    pub async fn remembers(&self) -> Result<bool, AskError> {
+        self.0.has(MARK).await
+    }
+
+    /// Notes that all quotas were raised.
+    ///
+    /// # Errors
+    /// When Redis is away or does not answer in time; then they are raised again.
+    pub async fn note_all_raised(&self) -> Result<(), AskError> {
+        self.0.put(MARK).await
     }
 
     /// Has each cell be at least as far as what was counted; how many were not. Never lowers one: edges may have

@@ -99,6 +99,31 @@ pub async fn settle(store: &Store, days_max: u32) -> Result<Settled, Error> {
     Ok(settled)
 }
 
+/// Every quota of a running period of which something was counted.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn quotas(store: &Store) -> Result<Vec<QuotaUsed>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT tenant_id AS "tenant_id!: TenantId", meter AS "meter!", period_start AS "period_start!",
+            period_end AS "period_end!", permits AS "permits!", used AS "used!"
+        FROM usage_quotas()"#
+    )
+    .fetch_all(store.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(QuotaUsed {
+                tenant_id: row.tenant_id,
+                meter: row.meter.parse().map_err(|_| Error::Foreign("usage_periods.meter"))?,
+                period: Period { start: row.period_start.to_jiff(), end: row.period_end.to_jiff() },
+                permits: row.permits.unsigned_abs(),
+                used: row.used.unsigned_abs(),
+            })
+        })
+        .collect()
+}
+
 /// A sum that differs from what it is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discrepancy {

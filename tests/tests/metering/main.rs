@@ -2,5 +2,6 @@
 
 mod counting;
 mod kills;
+mod outages;
 mod rollup;
 mod stage;

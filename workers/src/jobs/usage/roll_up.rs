@@ -53,6 +53,7 @@ async fn all(app: &App) -> anyhow::Result<()> {
         for quotas in settled.quotas.chunks(CELLS_MAX) {
             raise(app, quotas).await;
         }
+        raise_all_if_forgotten(app).await?;
         let more = folded.batches == u64::from(BATCHES_MAX) || settled.days == u64::from(DAYS_MAX);
         if !more {
             return Ok(());
@@ -60,13 +61,35 @@ async fn all(app: &App) -> anyhow::Result<()> {
     }
 }
 
-/// Has quotas know what was counted. Without Redis they do not need to: the next count of the tenant does it.
-async fn raise(app: &App, quotas: &[QuotaUsed]) {
+/// Redis has lost its memory: then all quotas are raised, not only those that are counted from now on.
+async fn raise_all_if_forgotten(app: &App) -> anyhow::Result<()> {
+    // While Redis is away there is nothing to raise; when it is back, it remembers or not.
+    if app.quotas.remembers().await.unwrap_or(true) {
+        return Ok(());
+    }
+    let mut raised = true;
+    for quotas in usage_rollup::quotas(&app.store).await?.chunks(CELLS_MAX) {
+        raised &= raise(app, quotas).await;
+    }
+    if raised && let Err(error) = app.quotas.note_all_raised().await {
+        tracing::warn!(%error, "quotas will be raised again: {error}");
+    }
+    Ok(())
+}
+
+/// Has quotas know what was counted; whether they do.
+async fn raise(app: &App, quotas: &[QuotaUsed]) -> bool {
     let cells: Vec<Counted> = quotas.iter().filter_map(cell).collect();
     match app.quotas.raise(&cells).await {
-        Ok(0) => {}
-        Ok(raised) => tracing::info!(raised, "{raised} quotas were raised to what was counted"),
-        Err(error) => tracing::warn!(%error, "quotas do not know what was counted: {error}"),
+        Ok(0) => true,
+        Ok(raised) => {
+            tracing::info!(raised, "{raised} quotas were raised to what was counted");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "quotas do not know what was counted: {error}");
+            false
+        }
     }
 }
 

@@ -1,0 +1,74 @@
+//! What was counted outlives whatever forgets: Postgres away, an edge killed, Redis emptied.
+
+use harness::{AppOptions, poll_async};
+use serde_json::json;
+
+use crate::stage::{COUNTED_WITHIN, Stage};
+
+#[tokio::test]
+async fn usage_waits_on_disk_while_postgres_is_away_and_over_a_kill_of_the_edge() {
+    let options = AppOptions { own_cable: true, errors_expected: true, ..AppOptions::default() };
+    let mut stage = Stage::set(options).await;
+    let owner = stage.app.tenant("acme", "Enterprise").await;
+    let key = owner.api_key(&["usage.read"]).await;
+    stage.app.mailbox().wait_for(&owner.email, "token").await;
+    stage.app.wait_for_jobs().await;
+    let program = stage.app.stranger().bearing(&key);
+    stage.app.cut_off_postgres();
+    for _ in 0..7 {
+        program.get("/fine").await.expect(200);
+    }
+    stage.app.process("pytake-proxy").kill();
+    stage.app.start_again("pytake-proxy");
+    let back = poll_async(COUNTED_WITHIN, async || {
+        program.try_get("/moved").await.filter(|answer| answer.status == 302).map(|_| ())
+    });
+    assert!(back.await.is_some(), "the edge does not come back without Postgres");
+    for _ in 0..5 {
+        program.post("/send", json!({})).await.expect(200);
+    }
+    let metrics = stage.app.stranger().calling(&stage.app.metrics_url("pytake-proxy"));
+    let metrics = metrics.get("/metrics").await.body;
+    assert!(metrics.contains("pytake_edge_usage_has_room 1"), "{metrics}");
+    stage.app.reconnect_postgres();
+    stage.app.ready().await;
+    // Making the key was a call, too.
+    stage.wait_for("api_calls", &[("2xx", 13), ("3xx", 1)]).await;
+    stage.wait_for("messages", &[("2xx", 15)]).await;
+    assert_eq!(stage.discrepancies().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_quota_is_spent_still_when_redis_and_the_edge_have_forgotten_it() {
+    let options = AppOptions { own_redis: true, errors_expected: true, ..AppOptions::default() };
+    let mut stage = Stage::set(options).await;
+    let twelve = "UPDATE plan_versions SET messages_per_month = 12";
+    sqlx::raw_sql(twelve)
+        .execute(&mut stage.app.database().connect().await)
+        .await
+        .expect("a smaller plan");
+    let owner = stage.app.tenant("acme", "Pro").await;
+    let program = stage.app.stranger().bearing(&owner.api_key(&["usage.read"]).await);
+    for _ in 0..4 {
+        program.post("/send", json!({})).await.expect(200);
+    }
+    assert_eq!(program.post("/send", json!({})).await.problem(), "429 quota-exceeded");
+    stage.wait_for("messages", &[("2xx", 12)]).await;
+
+    stage.app.kill_redis();
+    stage.app.process("pytake-proxy").kill();
+    stage.app.start_redis();
+    stage.app.restart("pytake-proxy").await;
+    // Any count of anybody has the workers notice that Redis is empty.
+    let other = stage.app.tenant("globex", "Pro").await;
+    other.get(&other.path("/usage")).await.expect(200);
+    let raised = poll_async(COUNTED_WITHIN, async || {
+        let usage = owner.get(&owner.path("/usage")).await.json();
+        let limits = usage["limits"].as_array()?.clone();
+        let messages = limits.into_iter().find(|limit| limit["policy"] == "messages")?;
+        (messages["used"] == 12).then_some(())
+    });
+    assert!(raised.await.is_some(), "the quota is never raised");
+    assert_eq!(program.post("/send", json!({})).await.problem(), "429 quota-exceeded");
+    assert_eq!(stage.days("messages").await, [("2xx".to_owned(), 12)].into());
+}
