@@ -8,6 +8,7 @@ use credentials::access_token::{PublicJwk, TokenIssuer};
 use credentials::api_key::Pepper;
 use credentials::mail_token::MailTokenKey;
 use credentials::refresh_token::RefreshTokenKey;
+use credentials::service_key::ServicePepper;
 use domain::clock::{Clock, SystemClock};
 use domain::secret::Secret;
 use jiff::Timestamp;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
 /// Keys from files.
 pub(crate) struct Keys {
     pub(crate) api_keys: Pepper,
+    pub(crate) service_keys: ServicePepper,
     pub(crate) mail_tokens: MailTokenKey,
     pub(crate) refresh_tokens: RefreshTokenKey,
     /// Seals stored answers; see `idempotency`.
@@ -105,8 +107,10 @@ impl Keys {
     pub(crate) fn read(settings: &Settings) -> anyhow::Result<Self> {
         let secrets = &settings.secrets;
         let token_key = current(&secrets.token_key_file)?;
+        let pepper = current(&secrets.api_key_pepper_file)?;
         Ok(Self {
-            api_keys: Pepper::new(current(&secrets.api_key_pepper_file)?),
+            service_keys: ServicePepper::of(&pepper),
+            api_keys: Pepper::new(pepper),
             mail_tokens: MailTokenKey::new(&token_key),
             refresh_tokens: RefreshTokenKey::new(&token_key),
             answers: token_key.derive("pytake 2026-11 idempotent answer"),

@@ -14,6 +14,7 @@ mod problem;
 mod router;
 mod routes;
 mod sealed;
+mod service_credentials;
 mod sessions;
 mod signing_keys;
 
@@ -29,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Keys};
+use crate::service_credentials::ServiceCommand;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,6 +54,11 @@ enum Command {
     Migrate,
     /// Write the OpenAPI document to standard output.
     Openapi,
+    /// Credentials of the applications behind the edge.
+    ServiceCredential {
+        #[command(subcommand)]
+        command: ServiceCommand,
+    },
 }
 
 fn main() -> ExitCode {
@@ -73,6 +80,10 @@ fn main() -> ExitCode {
         runtime.block_on(async {
             match arguments.command {
                 Some(Command::Migrate) => migrate(&settings).await,
+                Some(Command::ServiceCredential { command }) => {
+                    print(&service_credentials::run(&settings, command).await?);
+                    Ok(())
+                }
                 _ => serve(&settings).await,
             }
         })
@@ -89,15 +100,19 @@ fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-#[expect(clippy::print_stdout, reason = "the document is what the command is asked for")]
 fn written(document: anyhow::Result<String>) -> ExitCode {
     match document {
         Ok(document) => {
-            println!("{document}");
+            print(&document);
             ExitCode::SUCCESS
         }
         Err(error) => failed(&error, 1),
     }
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the command is asked for")]
+fn print(text: &str) {
+    println!("{text}");
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<()> {

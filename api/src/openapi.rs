@@ -53,6 +53,13 @@ impl Modify for Credentials {
             ))
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let service = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "A service key (`svc_…`) that the operator issues to an application of its own.",
+            ))
+            .build();
+        components.add_security_scheme("service_key", SecurityScheme::Http(service));
         let header = ApiKey::Header(ApiKeyValue::new("X-Api-Key"));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
         components.schemas.insert(PROBLEM_SCHEMA.to_owned(), problem_schema().into());

@@ -42,6 +42,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(invoices::list))
         .routes(routes!(usage::show))
         .routes(routes!(usage::live::watch))
+        .routes(routes!(usage::events::submit))
         .routes(routes!(dashboard::show))
         .routes(routes!(plans::list))
         .routes(routes!(auth::login::login))

@@ -7,6 +7,7 @@ mod edge;
 mod figures;
 mod limits;
 mod load;
+mod metering;
 mod policy;
 
 use anyhow::{Result, bail};
@@ -41,8 +42,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let length = if options.quick { Length::Quick } else { Length::Full };
     let figures = match options.name.as_str() {
         "limits" => limits::measure(length).await?,
+        "metering" => metering::measure(length).await?,
         "policy" => policy::measure(length).await?,
-        other => bail!("there is no bench `{other}`; there are: limits, policy"),
+        other => bail!("there is no bench `{other}`; there are: limits, metering, policy"),
     };
     let report = Report::new(options.name, figures);
     say::line(&if options.json { report.json() } else { report.table() });

@@ -7,6 +7,7 @@ mod checks;
 mod launch;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use credentials::edge_context::PoolKey;
 use serde_json::{Value, json};
@@ -15,11 +16,13 @@ use tempfile::TempDir;
 use crate::actor::{Actor, Canaries, Owner};
 use crate::cable::Cable;
 use crate::database::TestDatabase;
+use crate::environment::settings_variables;
 use crate::leash::Leash;
 use crate::mailbox::Mailbox;
 use crate::ports::{Port, reserve};
 use crate::redis_server::RedisServer;
 use crate::servers::Servers;
+use crate::workspace::{program, root};
 
 /// Of each program's log, when a test fails.
 const LOG_LINES_SHOWN: usize = 40;
@@ -309,6 +312,37 @@ impl App {
     pub fn pool_key(&self, pool: &str) -> String {
         let context_key = self.servers.secrets().edge_context_key().expect("a key file");
         PoolKey::derive(&context_key, pool).to_hex().expose().clone()
+    }
+
+    /// What `pytake-api service-credential …` prints for an operator.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn service_credential(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(program("pytake-api").expect("the API"));
+        command.arg("service-credential").args(arguments).current_dir(root());
+        for name in settings_variables() {
+            command.env_remove(name);
+        }
+        command.env("PYTAKE_DATABASE__URL", self.database.url());
+        command.envs(self.servers.secrets().variables());
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A new service key: its id, and an application that sends it.
+    ///
+    /// # Panics
+    /// When none can be made.
+    #[must_use]
+    pub fn application(&self) -> (String, Actor) {
+        let printed = self.service_credential(&["create", "test"]);
+        let mut lines = printed.lines().rev();
+        let (key, id) = (lines.next().expect("a key"), lines.next().expect("an id"));
+        self.canaries.plant(key);
+        (id.to_owned(), self.client.bearing(key))
     }
 
     /// The database, to look at what was written.

@@ -60,6 +60,8 @@ pub(crate) struct ApiKeyBody {
     created_by: String,
     created_at: String,
     expires_at: Option<String>,
+    /// When it was last used, to the minute; some seconds late. `null`: never.
+    last_used_at: Option<String>,
 }
 
 impl ApiKeyBody {
@@ -77,6 +79,7 @@ impl ApiKeyBody {
             created_by: key.created_by.to_string(),
             created_at: key.created_at.to_string(),
             expires_at: key.expires_at.map(|at| at.to_string()),
+            last_used_at: key.last_used_at.map(|at| at.to_string()),
         }
     }
 }
@@ -189,6 +192,7 @@ pub(crate) async fn create(
             .transpose()
             .map_err(Problem::internal)?,
         revoked_at: None,
+        last_used_at: None,
     };
     api_keys::insert(&mut tx, &record, secret.hash(&app.keys.api_keys).as_bytes()).await?;
     let changes = json!({

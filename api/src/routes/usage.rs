@@ -1,5 +1,6 @@
 //! Usage against the plan's limits, now and over time.
 
+pub(crate) mod events;
 mod limits;
 pub(crate) mod live;
 mod meters;

@@ -1,7 +1,5 @@
-//! API keys: `pk_` + 256 random bits in base62 + a CRC32 of all before it in base62.
-//!
-//! The checksum lets the edge refuse a typo or a guess without a look-up, and lets secret scanners tell
-//! a key from noise (the form of GitHub's tokens). Stored and looked up as a keyed hash only.
+//! API keys: `pk_`, random bits and a checksum, by which the edge refuses a typo or a guess without a look-up.
+//! Stored and looked up as a keyed hash only.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,12 +8,12 @@ use domain::secret::Secret;
 use subtle::ConstantTimeEq;
 
 use crate::SymmetricKey;
-use crate::base62::{WIDTH_32, WIDTH_256, encode, encode_32, is_base62};
+use crate::key_text::{self, BODY_LEN, Flaw};
 
 /// What every key starts with.
 pub const PREFIX: &str = "pk_";
 /// Length of a whole key.
-pub const LEN: usize = PREFIX.len() + WIDTH_256 + WIDTH_32;
+pub const LEN: usize = PREFIX.len() + BODY_LEN;
 
 /// An API key in the clear: form and checksum are right, whether it exists is another question.
 #[derive(Debug, Clone)]
@@ -52,12 +50,7 @@ impl ApiKey {
     /// A new key from random bits.
     #[must_use]
     pub fn generate(random: [u8; 32]) -> Self {
-        let mut text = String::with_capacity(LEN);
-        text.push_str(PREFIX);
-        text.push_str(&encode(&random, WIDTH_256));
-        let checksum = crc32fast::hash(text.as_bytes());
-        text.push_str(&encode(&checksum.to_be_bytes(), WIDTH_32));
-        Self(Secret::new(text))
+        Self(Secret::new(key_text::generate(PREFIX, random)))
     }
 
     /// Whether `text` claims to be an API key rather than a token.
@@ -84,8 +77,7 @@ impl ApiKey {
     /// The last four characters, for people to tell keys apart.
     #[must_use]
     pub fn last_four(&self) -> &str {
-        let text = self.0.expose();
-        text.get(text.len().saturating_sub(4)..).unwrap_or_default()
+        key_text::last_four(self.0.expose())
     }
 
     /// The key itself, to be shown once at creation.
@@ -105,13 +97,10 @@ pub fn parse_and_hash(text: &str, pepper: &Pepper) -> Result<ApiKeyHash, ApiKeyE
 }
 
 fn check(text: &str) -> Result<(), ApiKeyError> {
-    let body = text.strip_prefix(PREFIX).ok_or(ApiKeyError::Malformed)?;
-    if text.len() != LEN || !is_base62(body) {
-        return Err(ApiKeyError::Malformed);
-    }
-    let (covered, checksum) = text.split_at(LEN - WIDTH_32);
-    let expected = encode_32(crc32fast::hash(covered.as_bytes()));
-    if checksum.as_bytes() == expected { Ok(()) } else { Err(ApiKeyError::Checksum) }
+    key_text::check(PREFIX, text).map_err(|flaw| match flaw {
+        Flaw::Malformed => ApiKeyError::Malformed,
+        Flaw::Checksum => ApiKeyError::Checksum,
+    })
 }
 
 fn keyed(text: &str, pepper: &Pepper) -> ApiKeyHash {

@@ -6,8 +6,10 @@ pub mod api_key;
 pub mod edge_context;
 pub mod mail_token;
 pub mod refresh_token;
+pub mod service_key;
 
 mod base62;
+mod key_text;
 
 use domain::secret::Secret;
 

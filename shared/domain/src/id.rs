@@ -152,6 +152,8 @@ ids! {
     RequestId = "req";
     /// A published key that signs access tokens.
     SigningKeyId = "sigkey";
+    /// An operator-issued credential of an application behind the edge.
+    ServiceCredentialId = "service";
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct ApiKeyRecord {
     pub expires_at: Option<Timestamp>,
     /// When it was deleted.
     pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to the minute; as the usage pipeline knows it, some seconds late.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Inserts a key's record under the keyed hash of the key.
@@ -73,6 +75,7 @@ struct Row {
     created_at: jiff_sqlx::Timestamp,
     expires_at: Option<jiff_sqlx::Timestamp>,
     revoked_at: Option<jiff_sqlx::Timestamp>,
+    last_used_at: Option<jiff_sqlx::Timestamp>,
 }
 
 impl From<Row> for ApiKeyRecord {
@@ -89,6 +92,7 @@ impl From<Row> for ApiKeyRecord {
             created_at: row.created_at.to_jiff(),
             expires_at: row.expires_at.map(|at| at.to_jiff()),
             revoked_at: row.revoked_at.map(|at| at.to_jiff()),
+            last_used_at: row.last_used_at.map(|at| at.to_jiff()),
         }
     }
 }
@@ -101,7 +105,9 @@ pub async fn get(tx: &mut TenantTx, id: ApiKeyId) -> Result<ApiKeyRecord, Error>
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, name, last_four, scopes, rate_limit, networks AS "networks: Vec<IpNet>", created_by,
-            created_at, expires_at, revoked_at
+            created_at, expires_at, revoked_at,
+            (SELECT last_used_at FROM api_key_uses AS uses
+            WHERE uses.tenant_id = api_keys.tenant_id AND uses.api_key_id = api_keys.id) AS last_used_at
         FROM api_keys
         WHERE tenant_id = $1 AND id = $2"#,
         tx.tenant_id() as _,
@@ -120,7 +126,9 @@ pub async fn list(tx: &mut TenantTx, page: Page) -> Result<Rows<ApiKeyRecord>, E
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, name, last_four, scopes, rate_limit, networks AS "networks: Vec<IpNet>", created_by,
-            created_at, expires_at, revoked_at
+            created_at, expires_at, revoked_at,
+            (SELECT last_used_at FROM api_key_uses AS uses
+            WHERE uses.tenant_id = api_keys.tenant_id AND uses.api_key_id = api_keys.id) AS last_used_at
         FROM api_keys
         WHERE tenant_id = $1 AND revoked_at IS NULL AND ($2::uuid IS NULL OR id < $2)
         ORDER BY id DESC

@@ -17,11 +17,13 @@ pub mod memberships;
 pub mod meters;
 pub mod migrate;
 pub mod page;
+pub mod service_credentials;
 pub mod sessions;
 pub mod signing_keys;
 pub mod subscriptions;
 pub mod tenants;
 pub mod usage;
+pub mod usage_events;
 pub mod usage_rollup;
 pub mod users;
 

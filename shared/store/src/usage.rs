@@ -231,17 +231,3 @@ pub async fn complete_until(tx: &mut TenantTx) -> Result<Timestamp, Error> {
             .await?;
     Ok(until.to_jiff())
 }
-
-/// When each of the tenant's API keys was last used, to the minute; a key that is not there never was.
-///
-/// # Errors
-/// When the database is gone.
-pub async fn key_uses(tx: &mut TenantTx) -> Result<BTreeMap<ApiKeyId, Timestamp>, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT api_key_id AS "api_key_id: ApiKeyId", last_used_at FROM api_key_uses WHERE tenant_id = $1"#,
-        tx.tenant_id() as _
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.api_key_id, row.last_used_at.to_jiff())).collect())
-}

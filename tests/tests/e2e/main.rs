@@ -18,3 +18,4 @@ mod sign_up;
 mod tenants;
 mod trust;
 mod usage;
+mod usage_events;

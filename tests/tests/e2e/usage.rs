@@ -64,6 +64,9 @@ async fn totals_and_series_show_what_was_used_within_seconds() {
     let by_key = by("key").await;
     let keys = owner.get(&owner.path("/api-keys")).await.expect(200).json();
     assert_eq!(sum(&by_key, "api_key_id", &keys["data"][0]["id"]), 6);
+    let last_used = keys["data"][0]["last_used_at"].as_str().expect("it was used");
+    let last_used: jiff::Timestamp = last_used.parse().expect("a time");
+    assert!(jiff::Timestamp::now().duration_since(last_used).as_secs() < 180, "{last_used}");
     let by_status = by("status").await;
     assert_eq!(sum(&by_status, "status", &json!("refused")), 1);
     assert!(sum(&by_status, "status", &json!("2xx")) >= 7);

@@ -14,6 +14,7 @@ use settings::{Mail, MailTransport};
 use store::Store;
 
 use super::*;
+use crate::jobs::usage::roll_up::OneAtATime;
 use crate::mail::outbox::Outbox;
 use crate::metrics::Metrics;
 
@@ -45,7 +46,7 @@ impl Perform for Trial {
     }
 }
 
-/// An app whose database is never reached.
+/// An app whose database and Redis are never reached.
 fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
     let url = Secret::new("postgres://nobody@127.0.0.1:1/none".to_owned());
     let mail = Mail {
@@ -54,11 +55,14 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         smtp_url: Secret::new(String::new()),
         from: "a@example.com".to_owned(),
     };
+    let nowhere = limits::Server::parse("redis://127.0.0.1:1").unwrap();
     Arc::new(App {
         store: Store::connect_lazy(&url, 1, Duration::from_millis(10)).unwrap(),
         mail_tokens: MailTokenKey::new(&SymmetricKey::new(Secret::new([1; 32]))),
         public_url: "http://localhost".to_owned(),
         outbox: Outbox::open(&mail).unwrap(),
+        quotas: limits::Raiser::new(nowhere, "pytake:"),
+        roll_up: OneAtATime::default(),
         clock: Box::new(SystemClock),
         metrics: Metrics::register(registry).unwrap(),
     })
