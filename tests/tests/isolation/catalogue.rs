@@ -3,7 +3,7 @@
 use harness::{Servers, TestDatabase};
 
 /// Tables without row-level security, each for a reason that its migration states.
-const CONTROL_TABLES: [&str; 20] = [
+pub(crate) const CONTROL_TABLES: [&str; 20] = [
     "idempotency_keys",
     "login_attempts",
     "meters",

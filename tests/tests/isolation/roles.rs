@@ -3,6 +3,8 @@
 use expect_test::expect;
 use harness::Servers;
 
+use crate::catalogue::CONTROL_TABLES;
+
 const APPLICATION_ROLES: &str = "'pytake_api', 'pytake_worker', 'pytake_edge'";
 
 async fn find(query: String) -> Vec<String> {
@@ -93,34 +95,40 @@ async fn every_programs_role_has_time_limits() {
 /// Who may touch what is not one tenant's: a change here is a change of trust, to be reviewed as one.
 #[tokio::test]
 async fn the_control_tables_are_open_to_these_roles_only() {
-    let found = find(
+    let control = CONTROL_TABLES.map(|name| format!("'{name}'")).join(", ");
+    let found = find(format!(
         "SELECT table_name || ': ' || string_agg(grantee || ' ' || privileges, ', ' ORDER BY grantee)
          FROM (
              SELECT table_name, grantee, string_agg(privilege_type, '+' ORDER BY privilege_type) AS privileges
              FROM information_schema.role_table_grants
              WHERE table_schema = 'public' AND grantee LIKE 'pytake\\_%' AND grantee <> 'pytake_owner'
-                 AND table_name IN (
-                     'idempotency_keys', 'login_attempts', 'plan_prices', 'plan_versions',
-                     'platform_data_keys', 'policy_changes', 'policy_feed', 'refresh_tokens', 'sessions',
-                     'signing_keys', 'users')
+                 AND table_name IN ({control})
              GROUP BY table_name, grantee
          ) AS grants
          GROUP BY table_name
          ORDER BY table_name"
-            .to_owned(),
-    );
+    ));
     expect![[r#"
         [
             "idempotency_keys: pytake_api INSERT+SELECT+UPDATE, pytake_worker DELETE+SELECT",
             "login_attempts: pytake_api DELETE+INSERT+SELECT+UPDATE",
+            "meters: pytake_api SELECT, pytake_rollup SELECT, pytake_worker SELECT",
             "plan_prices: pytake_api SELECT, pytake_worker SELECT",
             "plan_versions: pytake_api SELECT, pytake_edge_views SELECT, pytake_worker SELECT",
             "platform_data_keys: pytake_api SELECT, pytake_worker SELECT",
             "policy_changes: pytake_edge_views SELECT",
             "policy_feed: pytake_edge_views SELECT",
             "refresh_tokens: pytake_api DELETE+INSERT+SELECT+UPDATE",
+            "service_credentials: pytake_api SELECT",
             "sessions: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "signing_keys: pytake_api SELECT",
+            "usage_batch_rows: pytake_rollup INSERT+SELECT",
+            "usage_batches: pytake_rollup INSERT+SELECT+UPDATE",
+            "usage_dirty: pytake_rollup DELETE+INSERT+SELECT",
+            "usage_discrepancies: pytake_rollup INSERT+SELECT",
+            "usage_edges: pytake_rollup INSERT+SELECT+UPDATE",
+            "usage_event_ids: pytake_rollup INSERT+SELECT",
+            "usage_labels: pytake_rollup INSERT+SELECT",
             "users: pytake_api DELETE+INSERT+SELECT+UPDATE",
         ]
     "#]]

@@ -26,8 +26,27 @@ const EDGES: u64 = 4;
 const REQUESTS: u64 = 3;
 const ROLLED_UP_WITHIN: Duration = Duration::from_secs(300);
 
+/// Whose requests a second's rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Callers {
+    /// The same in every second, as a service's customers are.
+    Steady,
+    /// Others in every second: no row can be added to one before it.
+    New,
+}
+
 pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
-    let batches = if length == Length::Quick { 64 } else { 1_000 };
+    let quick = length == Length::Quick;
+    let steady = roll_up(Callers::Steady, if quick { 64 } else { 1_000 }).await?;
+    let new = roll_up(Callers::New, if quick { 16 } else { 100 }).await?;
+    Ok(vec![
+        Figure { name: "rollup_rows_per_s", value: steady, bar: Bar::AtLeast(100_000.0) },
+        Figure { name: "rollup_new_rows_per_s", value: new, bar: Bar::None },
+    ])
+}
+
+/// Rows a second, from the first that is handed over until the periods say all.
+async fn roll_up(callers: Callers, batches: u64) -> Result<f64> {
     let options = AppOptions { own_postgres: true, jobs_may_remain: true, ..AppOptions::default() };
     let app = App::start_with(options).await;
     tenants::insert(app.database(), TENANTS).await?;
@@ -35,7 +54,7 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
     let mut edges = JoinSet::new();
     for _ in 0..EDGES {
         let url = Secret::new(app.database().url_as("pytake_edge"));
-        edges.spawn(hand_over(UsageSink::new(url), batches / EDGES));
+        edges.spawn(hand_over(UsageSink::new(url), callers, batches / EDGES));
     }
     while let Some(outcome) = edges.join_next().await {
         outcome??;
@@ -50,12 +69,10 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
         bail!("{counted} requests are counted of {requests}");
     }
     let rows = requests / REQUESTS;
-    say::note(&format!("{rows} rows were handed over in {handed_over:?}, rolled up in {took:?}"));
-    Ok(vec![Figure {
-        name: "rollup_rows_per_s",
-        value: rows as f64 / took.as_secs_f64(),
-        bar: Bar::AtLeast(100_000.0),
-    }])
+    say::note(&format!(
+        "{callers:?}: {rows} rows were handed over in {handed_over:?}, rolled up in {took:?}"
+    ));
+    Ok(rows as f64 / took.as_secs_f64())
 }
 
 /// Waits until the days and periods say all that was handed over.
@@ -79,13 +96,18 @@ pub(super) async fn counted(app: &App, meter: &str) -> Result<u64> {
     Ok(u64::try_from(counted)?)
 }
 
-async fn hand_over(mut sink: UsageSink, batches: u64) -> Result<()> {
+async fn hand_over(mut sink: UsageSink, callers: Callers, batches: u64) -> Result<()> {
     let mut batch = batch();
     for _ in 0..batches {
         batch.number += 1;
         sink.submit(&batch).await?;
         batch.total_before = batch.total_after();
         batch.minute = Timestamp::now().as_second() / 60;
+        if callers == Callers::New {
+            for row in &mut batch.rows {
+                row.principal = Principal::ApiKey(ApiKeyId::from_uuid(Uuid::now_v7()));
+            }
+        }
     }
     Ok(())
 }
