@@ -7,6 +7,8 @@ use serde_json::json;
 
 use crate::stage::{COUNTED_WITHIN, Stage};
 
+const WAITING: &str = "pytake_edge_usage_batches_waiting ";
+
 #[tokio::test]
 async fn usage_waits_on_disk_while_postgres_is_away_and_over_a_kill_of_the_edge() {
     let options = AppOptions { own_cable: true, errors_expected: true, ..AppOptions::default() };
@@ -29,9 +31,15 @@ async fn usage_waits_on_disk_while_postgres_is_away_and_over_a_kill_of_the_edge(
     for _ in 0..5 {
         program.post("/send", json!({})).await.expect(200);
     }
+    // Long enough for both edges' batches to be offered in vain.
     let metrics = stage.app.stranger().calling(&stage.app.metrics_url("pytake-proxy"));
-    let metrics = metrics.get("/metrics").await.body;
-    assert!(metrics.contains("pytake_edge_usage_has_room 1"), "{metrics}");
+    let waiting = poll_async(COUNTED_WITHIN, async || {
+        let metrics = metrics.try_get("/metrics").await?.body;
+        assert!(metrics.contains("pytake_edge_usage_has_room 1"), "{metrics}");
+        let waiting = metrics.lines().find_map(|line| line.strip_prefix(WAITING))?;
+        (waiting.parse::<u32>().ok()? >= 2).then_some(())
+    });
+    assert!(waiting.await.is_some(), "nothing waits on disk");
     stage.app.reconnect_postgres();
     stage.app.ready().await;
     // Making the key was a call, too.
