@@ -37,6 +37,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     if options.soak.is_some() {
         command.env(SOAK_VARIABLE, "1");
     }
+    if options.soak.is_some() && nextest {
+        command.args(["--profile", "soak"]);
+    }
     say::step(if nextest { "running all tests by cargo nextest" } else { "running all tests" });
     // nextest reports on standard error, cargo test on standard output.
     let count = if nextest { count_nextest } else { count_libtest };

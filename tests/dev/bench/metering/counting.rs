@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use domain::clock::{Clock as _, SystemClock};
 use domain::id::{ApiKeyId, TenantId};
-use jiff::Timestamp;
 use metering::{Label, Outcome, Principal, Spool, SpoolLimits, Subject};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ const SEALED_EACH: Duration = Duration::from_secs(1);
 pub(super) fn measure(length: Length) -> Result<Vec<Figure>> {
     let lasts = Duration::from_secs(if length == Length::Quick { 3 } else { 20 });
     let home = tempfile::tempdir()?;
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     let spool = Spool::open(home.path(), Uuid::now_v7(), Uuid::now_v7(), LIMITS, now)?;
     let label = spool.label("/bench", Some(("messages", 1)))?;
     let subjects: Vec<_> = (0..SUBJECTS).map(|number| subject(number, label)).collect();
@@ -71,7 +71,7 @@ fn seal_until(spool: &Spool, done: &AtomicBool) -> Result<()> {
     while !done.load(Ordering::Relaxed) {
         thread::sleep(Duration::from_millis(20));
         if sealed.elapsed() >= SEALED_EACH {
-            spool.seal(Timestamp::now())?;
+            spool.seal(SystemClock.now())?;
             sealed = Instant::now();
         }
     }

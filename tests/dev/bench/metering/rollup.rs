@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use domain::clock::{Clock as _, SystemClock};
 use domain::id::ApiKeyId;
 use domain::secret::Secret;
 use feed::UsageSink;
 use harness::{App, AppOptions, poll_async};
-use jiff::Timestamp;
 use metering::{Batch, LabelText, Outcome, Principal, Row};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::bench::Length;
 use crate::bench::figures::{Bar, Figure};
 use crate::say;
 
-const TENANTS: u128 = 1_000;
+const TENANTS: u16 = 1_000;
 const ROUTES: u16 = 10;
 /// What an edge counts under in a second.
 const ROWS: u64 = TENANTS as u64 * ROUTES as u64;
@@ -49,7 +49,7 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
 async fn roll_up(callers: Callers, batches: u64) -> Result<f64> {
     let options = AppOptions { own_postgres: true, jobs_may_remain: true, ..AppOptions::default() };
     let app = App::start_with(options).await;
-    tenants::insert(app.database(), TENANTS).await?;
+    tenants::insert(app.database(), TENANTS.into()).await?;
     let began = Instant::now();
     let mut edges = JoinSet::new();
     for _ in 0..EDGES {
@@ -102,7 +102,7 @@ async fn hand_over(mut sink: UsageSink, callers: Callers, batches: u64) -> Resul
         batch.number += 1;
         sink.submit(&batch).await?;
         batch.total_before = batch.total_after();
-        batch.minute = Timestamp::now().as_second() / 60;
+        batch.minute = SystemClock.now().as_second() / 60;
         if callers == Callers::New {
             for row in &mut batch.rows {
                 row.principal = Principal::ApiKey(ApiKeyId::from_uuid(Uuid::now_v7()));
@@ -116,11 +116,11 @@ async fn hand_over(mut sink: UsageSink, callers: Callers, batches: u64) -> Resul
 fn batch() -> Batch {
     let label = |number: u16| LabelText {
         route: format!("/bench/{number}"),
-        meter: (number % 2 == 0).then(|| ("messages".to_owned(), 1)),
+        meter: number.is_multiple_of(2).then(|| ("messages".to_owned(), 1)),
     };
-    let row = |number: u128, label: u16| Row {
-        tenant: tenants::tenant(number),
-        principal: Principal::ApiKey(ApiKeyId::from_uuid(tenants::tenant(number).as_uuid())),
+    let row = |number: u16, label: u16| Row {
+        tenant: tenants::tenant(number.into()),
+        principal: Principal::ApiKey(ApiKeyId::from_uuid(tenants::tenant(number.into()).as_uuid())),
         label,
         outcome: Outcome::Success,
         requests: REQUESTS,
@@ -129,7 +129,7 @@ fn batch() -> Batch {
         edge_id: Uuid::now_v7(),
         boot_id: Uuid::now_v7(),
         number: 0,
-        minute: Timestamp::now().as_second() / 60,
+        minute: SystemClock.now().as_second() / 60,
         total_before: 0,
         labels: (0..ROUTES).map(label).collect(),
         rows: (0..TENANTS)
