@@ -4,14 +4,16 @@
 SET LOCAL check_function_bodies = off;
 
 -- Compares what is counted with what it was counted from, for all minutes since `since`, and lists what
--- differs. Held: nothing is added meanwhile. Only sums can be wrong: the others are the same however often.
+-- differs. One statement sees one moment, and every step of the roll-up is one transaction: nobody has to wait.
+-- Only sums can be wrong: the others are the same however often.
 CREATE FUNCTION check_usage(since timestamptz) RETURNS SETOF usage_discrepancies
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public
 SET work_mem = '128MB'
+-- The planner cannot know how many rows the arrays hold, and takes them for a handful.
+SET enable_nestloop = off
 AS $$
 BEGIN
-    PERFORM hold_usage();
     RETURN QUERY
     WITH chained AS (
         SELECT source_id, boot_id, number, total_before, received_on,
@@ -60,14 +62,15 @@ BEGIN
         WHERE claimed.kind = 'events' AND row.at >= since
             AND coalesce(meters.aggregation, 'sum') IN ('sum', 'count')
     ),
+    places AS MATERIALIZED (
+        SELECT tenant_id, minute, place.starts_at
+        FROM (SELECT DISTINCT tenant_id, minute FROM parts) AS minutes
+        CROSS JOIN LATERAL usage_place(tenant_id, minute) AS place
+    ),
     placed AS (
         SELECT parts.tenant_id, parts.meter, place.starts_at, parts.outcome, sum(parts.quantity) AS quantity
         FROM parts
-        JOIN (
-            SELECT tenant_id, minute, place.starts_at
-            FROM (SELECT DISTINCT tenant_id, minute FROM parts) AS minutes
-            CROSS JOIN LATERAL usage_place(tenant_id, minute) AS place
-        ) AS place USING (tenant_id, minute)
+        JOIN places AS place USING (tenant_id, minute)
         -- Hours that began earlier are not among the batches whole.
         WHERE place.starts_at >= since
         GROUP BY 1, 2, 3, 4
