@@ -28,6 +28,7 @@ async fn a_key_is_shown_at_its_creation_and_never_again() {
           "ip_allowlist": [],
           "key": "pk_…",
           "last_four": "<last four>",
+          "last_used_at": null,
           "name": "WhatsApp Integration",
           "permissions": [
             "whatsapp.send",

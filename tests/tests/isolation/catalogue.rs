@@ -253,7 +253,7 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
     );
     expect_test::expect![[r#"
         [
-            "check_usage of pytake_rollup search_path=pg_catalog, public work_mem=128MB",
+            "check_usage of pytake_rollup search_path=pg_catalog, public work_mem=128MB enable_nestloop=off",
             "enqueue of pytake_owner search_path=pg_catalog, public",
             "fold_usage of pytake_rollup search_path=pg_catalog, public work_mem=128MB",
             "forget_policy_changes of pytake_owner search_path=pg_catalog, public",

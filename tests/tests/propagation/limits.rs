@@ -9,11 +9,18 @@ use store::catalogue::Catalogue;
 
 use crate::world::{Follower, commit, database, id};
 
-/// Brings the database to the shipped catalogue, of which Pro says `more`.
+/// Of those that plans here count.
+const METERS: &str = "[meters]
+pages = { aggregation = \"sum\", source = \"edge\", title = \"Pages\", unit = \"page\" }
+documents = { aggregation = \"sum\", source = \"edge\", title = \"Documents\", unit = \"document\" }
+";
+
+/// Brings the database to the shipped catalogue with two more meters, of which Pro says `more`.
 async fn migrate(database: &TestDatabase, more: &str) {
     let text = std::fs::read_to_string(root().join("config/plans.toml")).expect("plans.toml");
     let heading = "[plans.Pro]\n";
-    let catalogue = Catalogue::parse(&text.replacen(heading, &format!("{heading}{more}\n"), 1));
+    let text = text.replacen(heading, &format!("{heading}{more}\n"), 1);
+    let catalogue = Catalogue::parse(&text.replacen("[meters]\n", METERS, 1));
     let (url, now) = (Secret::new(database.url()), SystemClock.now());
     let catalogue = catalogue.expect("a catalogue");
     store::migrate::migrate(&url, &catalogue, now).await.expect("a migration");
