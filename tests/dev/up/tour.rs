@@ -19,6 +19,8 @@ pub(crate) fn write_env(place: &Place, programs: &Programs, servers: &Servers) -
         ("API_URL", programs.api_url.clone()),
         ("METRICS_URLS", metrics.join(" ")),
         ("DATABASE_URL", servers.database_url()),
+        // So that the programs' own commands work in this shell.
+        ("PYTAKE_DATABASE__URL", servers.database_url()),
         ("REDIS_URL", servers.redis_url.clone()),
         ("MAIL_DIR", place.mail().to_string_lossy().into_owned()),
     ];
