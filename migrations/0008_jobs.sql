@@ -49,34 +49,112 @@ CREATE TABLE apalis.jobs (
     idempotency_key text        CHECK (char_length(idempotency_key) <= 300),
     -- Tenant and trace, for whoever looks at the queue.
     metadata        public.hstore CHECK (array_position(public.avals(metadata), NULL) IS NULL),
+    -- Ours, behind what the library knows. Whose job it is, for a fair order; zeros: nobody's.
+    tenant_id       uuid        NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+    -- Its time has come: what may be fetched is told from what waits for its time by an index.
+    due             boolean     NOT NULL DEFAULT false,
     CONSTRAINT jobs_idempotency_key_unique UNIQUE (job_type, idempotency_key)
 );
-CREATE INDEX jobs_waiting ON apalis.jobs (job_type, priority DESC, run_at)
-    WHERE status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts);
+CREATE INDEX jobs_due ON apalis.jobs (job_type, tenant_id, priority DESC, run_at)
+    WHERE due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts));
+CREATE INDEX jobs_preferred ON apalis.jobs (job_type, priority DESC, run_at)
+    WHERE due AND priority > 0 AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts));
+CREATE INDEX jobs_later ON apalis.jobs (job_type, run_at)
+    WHERE NOT due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts));
 CREATE INDEX jobs_held ON apalis.jobs (lock_by) WHERE lock_by IS NOT NULL;
 CREATE INDEX jobs_ended ON apalis.jobs (job_type, status, done_at)
     WHERE status IN ('Done', 'Killed', 'Failed');
 
--- Hands up to v_job_count waiting jobs to a worker. As the library has it.
+-- The last tick of each schedule that was turned into jobs. The process that moves it on adds them, in the same
+-- transaction.
+CREATE TABLE apalis.schedules (
+    name      text        PRIMARY KEY CHECK (char_length(name) BETWEEN 1 AND 100),
+    last_tick timestamptz NOT NULL
+);
+
+-- Hands up to v_job_count due jobs to a worker, in the name and form that the library calls. Unlike its own it is
+-- fair: of each tenant that has jobs as many as of any other, so that a hundred thousand of one delay nobody else's.
+-- Which tenants have some is asked of the index, a step each, from a random one on.
 CREATE FUNCTION apalis.get_jobs(worker_id text, v_job_type text, v_job_count integer DEFAULT 5)
 RETURNS SETOF apalis.jobs
-LANGUAGE sql
+LANGUAGE plpgsql
+SET search_path = pg_catalog, public
 AS $$
-    WITH jobs AS (
-        SELECT id
-        FROM apalis.jobs
-        WHERE (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))
-            AND run_at < now()
+DECLARE
+    nobody  CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
+    begun   CONSTANT uuid := gen_random_uuid();
+    at      uuid := begun;
+    found   uuid;
+    wrapped boolean := false;
+    tenants uuid[] := ARRAY[nobody];
+    missing integer := v_job_count;
+    share   integer;
+    taken   integer;
+BEGIN
+    -- What has come due since.
+    UPDATE apalis.jobs SET due = true
+    WHERE id IN (
+        SELECT id FROM apalis.jobs
+        WHERE NOT due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))
+            AND job_type = v_job_type AND run_at <= now()
+        ORDER BY run_at
+        LIMIT 1000
+        FOR UPDATE SKIP LOCKED);
+
+    -- More urgent than others, whoever they are for.
+    RETURN QUERY
+    UPDATE apalis.jobs AS job
+    SET status = 'Queued', lock_by = worker_id, lock_at = now()
+    FROM (
+        SELECT id FROM apalis.jobs
+        WHERE due AND priority > 0 AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))
             AND job_type = v_job_type
         ORDER BY priority DESC, run_at
-        LIMIT v_job_count
+        LIMIT missing
         FOR UPDATE SKIP LOCKED
-    )
-    UPDATE apalis.jobs j
-    SET status = 'Queued', lock_by = worker_id, lock_at = now()
-    FROM jobs
-    WHERE j.id = jobs.id
-    RETURNING j.*
+    ) AS next
+    WHERE job.id = next.id
+    RETURNING job.*;
+    GET DIAGNOSTICS taken = ROW_COUNT;
+    missing := missing - taken;
+
+    WHILE cardinality(tenants) <= missing LOOP
+        SELECT tenant_id INTO found FROM apalis.jobs
+        WHERE due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))
+            AND job_type = v_job_type AND tenant_id > at
+        ORDER BY tenant_id
+        LIMIT 1;
+        IF found IS NULL THEN
+            EXIT WHEN wrapped;
+            wrapped := true;
+            at := nobody;
+            CONTINUE;
+        END IF;
+        EXIT WHEN wrapped AND found > begun;
+        tenants := tenants || found;
+        at := found;
+    END LOOP;
+
+    FOR turn IN 1..cardinality(tenants) LOOP
+        EXIT WHEN missing = 0;
+        share := ceil(missing::numeric / (cardinality(tenants) - turn + 1));
+        RETURN QUERY
+        UPDATE apalis.jobs AS job
+        SET status = 'Queued', lock_by = worker_id, lock_at = now()
+        FROM (
+            SELECT id FROM apalis.jobs
+            WHERE due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))
+                AND job_type = v_job_type AND tenant_id = tenants[turn]
+            ORDER BY priority DESC, run_at
+            LIMIT share
+            FOR UPDATE SKIP LOCKED
+        ) AS next
+        WHERE job.id = next.id
+        RETURNING job.*;
+        GET DIAGNOSTICS taken = ROW_COUNT;
+        missing := missing - taken;
+    END LOOP;
+END
 $$;
 
 -- What a failed attempt waits before the next: 1 s, 2 s, 4 s, … at most an hour, a fifth more or less so
@@ -98,6 +176,7 @@ AS $$
 BEGIN
     -- Free for pruning of the worker's row, and a late second answer of that worker finds nothing.
     NEW.lock_by := NULL;
+    NEW.due := NEW.run_at <= now();
     IF NEW.status NOT IN ('Pending', 'Failed') OR NEW.attempts <= OLD.attempts THEN
         RETURN NEW;
     END IF;
@@ -113,6 +192,7 @@ BEGIN
     IF NEW.attempts < NEW.max_attempts THEN
         -- A run_at that is ahead already was asked for by the job itself.
         NEW.run_at := greatest(NEW.run_at, now() + apalis.backoff(NEW.attempts));
+        NEW.due := false;
     END IF;
     RETURN NEW;
 END
@@ -183,11 +263,12 @@ BEGIN
         metadata := metadata || hstore('traceparent', traceparent);
     END IF;
     INSERT INTO apalis.jobs
-        (id, job_type, job, max_attempts, run_at, priority, idempotency_key, metadata)
+        (id, job_type, job, max_attempts, run_at, priority, idempotency_key, metadata, tenant_id, due)
     VALUES (
         apalis.generate_ulid(), enqueue.queue, convert_to(enqueue.payload::text, 'UTF8'),
         enqueue.max_attempts, coalesce(enqueue.run_at, now()), enqueue.priority,
-        enqueue.idempotency_key, metadata
+        enqueue.idempotency_key, metadata, coalesce(tenant::uuid, '00000000-0000-0000-0000-000000000000'),
+        coalesce(enqueue.run_at <= now(), true)
     )
     ON CONFLICT ON CONSTRAINT jobs_idempotency_key_unique DO NOTHING;
     RETURN FOUND;
@@ -198,4 +279,5 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA apalis FROM PUBLIC;
 GRANT USAGE ON SCHEMA apalis TO pytake_api, pytake_worker;
 GRANT EXECUTE ON FUNCTION apalis.enqueue TO pytake_api, pytake_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON apalis.jobs, apalis.workers TO pytake_worker;
+GRANT SELECT, INSERT, UPDATE ON apalis.schedules TO pytake_worker;
 GRANT EXECUTE ON FUNCTION apalis.get_jobs, apalis.backoff TO pytake_worker;

@@ -8,6 +8,7 @@ mod mail;
 mod metrics;
 mod register;
 mod runtime;
+mod schedules;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+use domain::clock::{Clock, SystemClock};
 use futures::future::join_all;
 use settings::Settings;
 use tokio::net::TcpListener;
@@ -27,6 +29,7 @@ use crate::register::{REGISTER, Registration};
 use crate::runtime::fleet::Fleet;
 use crate::runtime::monitor::Crew;
 use crate::runtime::{keep_alive, schedule};
+use crate::schedules::SCHEDULES;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -44,7 +47,7 @@ struct Arguments {
     /// Jobs of one queue at the same time, instead of the setting.
     #[arg(long)]
     concurrency: Option<NonZeroUsize>,
-    /// List the queues and stop.
+    /// List the queues and the schedules, and stop.
     #[arg(long)]
     list: bool,
 }
@@ -94,7 +97,7 @@ async fn work(
     tokio::spawn(health::serve(listener, app.clone(), fleet.clone()));
     tokio::spawn(keep_alive::keep_alive(app.clone(), fleet.clone()));
     tokio::spawn(keep_alive::listen(app.clone(), fleet.clone()));
-    tokio::spawn(schedule::run(app.clone()));
+    tokio::spawn(schedule::run(app.clone(), &SCHEDULES));
     let (stopping, stopped) = watch::channel(false);
     let crew = Crew {
         app: app.clone(),
@@ -134,6 +137,13 @@ fn list() -> ExitCode {
     println!("{:<16}{:>8}{:>12}", "queue", "attempts", "timeout");
     for Registration { queue, attempts_max, timeout_seconds, .. } in REGISTER {
         println!("{queue:<16}{attempts_max:>8}{timeout_seconds:>10} s");
+    }
+    println!("\n{:<16}{:>12}{:>10}  next", "schedule", "every", "missed");
+    let now = SystemClock.now();
+    for schedule in SCHEDULES {
+        let (every, missed) = (schedule.every.as_secs(), schedule.catch_up.as_str());
+        let next = schedules::next(&schedule, now);
+        println!("{:<16}{every:>10} s{missed:>10}  {next}", schedule.name);
     }
     ExitCode::SUCCESS
 }

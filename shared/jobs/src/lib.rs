@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod queue;
+pub mod schedule;
 
 mod enqueue;
 mod envelope;

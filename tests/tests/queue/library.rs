@@ -80,12 +80,18 @@ async fn the_migration_differs_from_the_librarys_only_as_reviewed() {
     expect![[r#"
         - column jobs 12 priority integer default 0
         - function generate_ulid() text 1bfc8dcb5f1eb6dca91a0213eb2b181e
+        - function get_jobs(worker_id text, v_job_type text, v_job_count integer DEFAULT 5) SETOF apalis.jobs 76e7351699a156037eb1e46299742f71
         - function notify_new_jobs() trigger 615e35fcefa69ffcebd7f9431b44b4eb
         - function push_job(job_type text, job json DEFAULT NULL::json, status text DEFAULT 'Pending'::text, run_at timestamp with time zone DEFAULT now(), max_attempts integer DEFAULT 25, priority integer DEFAULT 0) apalis.jobs 9b5e48a289b3bea951a6ff2815db07d2
+        - index apalis.jobs USING btree (job_type, priority DESC, run_at) WHERE ((status = 'Pending'::text) OR ((status = 'Failed'::text) AND (attempts < max_attempts)))
         - index apalis.jobs USING btree (lock_by)
         - index apalis.workers USING btree (worker_type)
         - trigger notify_workers on apalis.jobs
-        + column jobs 12 priority integer not null default 0"#]].assert_eq(&differences.join("\n"));
+        + column jobs 12 priority integer not null default 0
+        + column jobs 15 tenant_id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid
+        + column jobs 16 due boolean not null default false
+        + column schedules 1 name text not null
+        + column schedules 2 last_tick timestamp with time zone not null"#]].assert_eq(&differences.join("\n"));
 
     let pgcrypto = "SELECT count(*) FROM pg_extension WHERE extname = 'pgcrypto'";
     let pgcrypto: i64 = sqlx::query_scalar(pgcrypto).fetch_one(&mut admin).await.unwrap();

@@ -2,8 +2,10 @@
 //! worker does.
 
 mod enqueue;
+mod fairness;
 mod library;
 mod mail_server;
+mod schedule;
 mod settle;
 mod worker;
 

@@ -1,0 +1,97 @@
+//! A tenant with many jobs does not keep those of another waiting.
+
+use std::collections::BTreeMap;
+
+use harness::Servers;
+use sqlx::{PgConnection, Row as _};
+use uuid::Uuid;
+
+const QUEUE: &str = "fair";
+
+/// Adds jobs of a tenant that are due in so many seconds.
+async fn add(admin: &mut PgConnection, tenant: u128, jobs: i32, in_seconds: i32) {
+    let sql = "SELECT set_config('app.tenant_id', $2, true),
+            (SELECT count(apalis.enqueue($1, '{}', 25, run_at => now() + make_interval(secs => $4)))
+             FROM generate_series(1, $3))";
+    sqlx::query(sql)
+        .bind(QUEUE)
+        .bind(Uuid::from_u128(tenant).to_string())
+        .bind(jobs)
+        .bind(in_seconds)
+        .execute(admin)
+        .await
+        .expect("jobs");
+}
+
+/// What one fetch hands out, by tenant.
+async fn fetch(admin: &mut PgConnection, jobs: i32) -> BTreeMap<u128, i64> {
+    let sql = "SELECT tenant_id, count(*) FROM apalis.get_jobs('w', $1, $2) GROUP BY 1";
+    let rows = sqlx::query(sql).bind(QUEUE).bind(jobs).fetch_all(admin).await.expect("a fetch");
+    rows.iter().map(|row| (row.get::<Uuid, _>(0).as_u128(), row.get(1))).collect()
+}
+
+async fn worker(admin: &mut PgConnection) {
+    let sql = "INSERT INTO apalis.workers (id, worker_type, storage_name) VALUES ('w', 'w', 'w')";
+    sqlx::query(sql).execute(admin).await.expect("a worker");
+}
+
+#[tokio::test]
+async fn one_job_among_a_hundred_thousand_of_another_tenant_is_in_the_next_fetch() {
+    let database = Servers::shared().await.database().await;
+    let admin = &mut database.connect().await;
+    worker(admin).await;
+    add(admin, 1, 100_000, 0).await;
+    assert_eq!(fetch(admin, 8).await, BTreeMap::from([(1, 8)]));
+    add(admin, 2, 1, 0).await;
+    assert_eq!(fetch(admin, 8).await[&2], 1);
+    // Three that have many share alike.
+    add(admin, 2, 50, 0).await;
+    add(admin, 3, 50, 0).await;
+    assert_eq!(fetch(admin, 30).await, BTreeMap::from([(1, 10), (2, 10), (3, 10)]));
+}
+
+#[tokio::test]
+async fn more_tenants_than_a_fetch_has_places_all_have_their_turn() {
+    let database = Servers::shared().await.database().await;
+    let admin = &mut database.connect().await;
+    worker(admin).await;
+    for tenant in 1..=40 {
+        // Spread, as random ids are.
+        add(admin, tenant << 120, 25, 0).await;
+    }
+    let mut served = BTreeMap::new();
+    for _ in 0..125 {
+        for (tenant, jobs) in fetch(admin, 8).await {
+            *served.entry(tenant).or_insert(0) += jobs;
+        }
+    }
+    assert_eq!(served.len(), 40, "{served:?}");
+    assert_eq!(served.values().sum::<i64>(), 1_000);
+}
+
+#[tokio::test]
+async fn jobs_whose_time_has_not_come_are_no_hindrance_and_come_in_time() {
+    let database = Servers::shared().await.database().await;
+    let admin = &mut database.connect().await;
+    worker(admin).await;
+    for tenant in 1..=60 {
+        add(admin, tenant, 5, 3_600).await;
+    }
+    add(admin, 1_000, 2, 0).await;
+    assert_eq!(fetch(admin, 8).await, BTreeMap::from([(1_000, 2)]));
+    assert_eq!(fetch(admin, 8).await, BTreeMap::new());
+    let sql = "UPDATE apalis.jobs SET run_at = now() WHERE tenant_id = $1 AND status = 'Pending'";
+    sqlx::query(sql).bind(Uuid::from_u128(7)).execute(&mut *admin).await.expect("a jump in time");
+    assert_eq!(fetch(admin, 8).await, BTreeMap::from([(7, 5)]));
+}
+
+#[tokio::test]
+async fn what_is_urgent_comes_first_whoever_it_is_for() {
+    let database = Servers::shared().await.database().await;
+    let admin = &mut database.connect().await;
+    worker(admin).await;
+    add(admin, 1, 100, 0).await;
+    let urgent = "SELECT apalis.enqueue($1, '{}', 25, priority => 5)";
+    sqlx::query(urgent).bind(QUEUE).execute(&mut *admin).await.expect("a job");
+    assert_eq!(fetch(admin, 1).await, BTreeMap::from([(0, 1)]));
+}

@@ -1,0 +1,54 @@
+//! Which jobs come by the clock, and how often. A new schedule is a line here.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use jobs::catalog::{Job, Usage};
+use jobs::{Options, enqueue};
+use store::{ControlTx, Error};
+
+use crate::runtime::schedule::{CatchUp, Schedule};
+
+/// Every schedule.
+pub(crate) const SCHEDULES: [Schedule; 3] = [
+    Schedule {
+        name: "usage.roll_up",
+        // The net under the jobs that come with each batch.
+        every: SignedDuration::from_secs(60),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Usage::RollUp),
+    },
+    Schedule {
+        name: "usage.check",
+        every: SignedDuration::from_hours(1),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Usage::Check),
+    },
+    Schedule {
+        name: "usage.keep_up",
+        every: SignedDuration::from_hours(6),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Usage::KeepUp),
+    },
+];
+
+fn add(tx: &mut ControlTx, job: impl Job) -> BoxFuture<'_, Result<(), Error>> {
+    async move { enqueue(tx, &job, Options::default()).await.map(drop) }.boxed()
+}
+
+/// When `schedule` adds its next job, after `now`.
+pub(crate) fn next(schedule: &Schedule, now: Timestamp) -> Timestamp {
+    schedule.tick(now) + schedule.every
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_used_once() {
+        let mut names = SCHEDULES.map(|schedule| schedule.name);
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}
