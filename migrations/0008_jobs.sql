@@ -89,7 +89,7 @@ DECLARE
     tenants uuid[] := ARRAY[nobody];
     missing integer := v_job_count;
     share   integer;
-    taken   integer;
+    picked  text[];
 BEGIN
     -- What has come due since.
     UPDATE apalis.jobs SET due = true
@@ -102,21 +102,14 @@ BEGIN
         FOR UPDATE SKIP LOCKED);
 
     -- More urgent than others, whoever they are for.
-    RETURN QUERY
-    UPDATE apalis.jobs AS job
-    SET status = 'Queued', lock_by = worker_id, lock_at = now()
-    FROM (
+    picked := ARRAY(
         SELECT id FROM apalis.jobs
         WHERE due AND priority > 0 AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))
             AND job_type = v_job_type
         ORDER BY priority DESC, run_at
         LIMIT missing
-        FOR UPDATE SKIP LOCKED
-    ) AS next
-    WHERE job.id = next.id
-    RETURNING job.*;
-    GET DIAGNOSTICS taken = ROW_COUNT;
-    missing := missing - taken;
+        FOR UPDATE SKIP LOCKED);
+    missing := v_job_count - cardinality(picked);
 
     WHILE cardinality(tenants) <= missing LOOP
         SELECT tenant_id INTO found FROM apalis.jobs
@@ -138,22 +131,22 @@ BEGIN
     FOR turn IN 1..cardinality(tenants) LOOP
         EXIT WHEN missing = 0;
         share := ceil(missing::numeric / (cardinality(tenants) - turn + 1));
-        RETURN QUERY
-        UPDATE apalis.jobs AS job
-        SET status = 'Queued', lock_by = worker_id, lock_at = now()
-        FROM (
+        picked := picked || ARRAY(
             SELECT id FROM apalis.jobs
             WHERE due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))
                 AND job_type = v_job_type AND tenant_id = tenants[turn]
+                AND id <> ALL (picked)
             ORDER BY priority DESC, run_at
             LIMIT share
-            FOR UPDATE SKIP LOCKED
-        ) AS next
-        WHERE job.id = next.id
-        RETURNING job.*;
-        GET DIAGNOSTICS taken = ROW_COUNT;
-        missing := missing - taken;
+            FOR UPDATE SKIP LOCKED);
+        missing := v_job_count - cardinality(picked);
     END LOOP;
+
+    RETURN QUERY
+    UPDATE apalis.jobs
+    SET status = 'Queued', lock_by = worker_id, lock_at = now()
+    WHERE id = ANY (picked)
+    RETURNING jobs.*;
 END
 $$;
 
