@@ -283,7 +283,8 @@ impl Feed {
         let current_at = self.sources.clock.now().saturating_sub(age).unwrap_or(Timestamp::MIN);
         let mut local = self.local.lock().await;
         local.tend(&loaded.policy, &loaded.position, current_at);
-        self.status.settled.store(local.settled(), Ordering::Relaxed);
+        // Once and for all: that everything is read anew later makes nobody less ready.
+        self.status.settled.fetch_or(local.settled(), Ordering::Relaxed);
     }
 
     async fn forget_sessions(&self) {

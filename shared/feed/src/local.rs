@@ -70,7 +70,8 @@ pub(crate) struct Local {
     journal: Option<Journal>,
     replacement: Option<Replacement>,
     noted_at: Option<Timestamp>,
-    settled: bool,
+    /// It could not be written, or is another process's.
+    hopeless: bool,
 }
 
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl Local {
             journal: None,
             replacement: None,
             noted_at: None,
-            settled: false,
+            hopeless: false,
         }
     }
 
@@ -173,7 +174,7 @@ impl Local {
 
     /// Whether this process is through with the first file: it is there, or cannot be, or is another's.
     pub(crate) const fn settled(&self) -> bool {
-        self.settled || self.journal.is_some()
+        self.hopeless || self.journal.is_some()
     }
 
     /// Starts or finishes a new file, where one is due. Cheap; to be called now and then with what is in force.
@@ -189,7 +190,7 @@ impl Local {
         });
         if due && self.replacement.is_none() {
             if !self.locked() {
-                self.settled = true;
+                self.hopeless = true;
                 return;
             }
             let (policy, position) = (policy.clone(), position.clone());
@@ -207,14 +208,13 @@ impl Local {
         fs::rename(self.folder.join(NEW_FILE), self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()?;
         self.journal = Some(Journal { file, whole, appended: pending.len() as u64 });
-        self.settled = true;
         Ok(())
     }
 
     /// What is on disk does not follow what is in force any more: worse than nothing.
     fn give_up(&mut self, error: &io::Error) {
         tracing::error!(%error, folder = %self.folder.display(), "the policy cannot be kept on disk");
-        self.settled = true;
+        self.hopeless = true;
         self.discard();
     }
 
