@@ -142,8 +142,7 @@ fn list() -> ExitCode {
     let now = SystemClock.now();
     for schedule in SCHEDULES {
         let (every, missed) = (schedule.every.as_secs(), schedule.catch_up.as_str());
-        let next = schedules::next(&schedule, now);
-        println!("{:<16}{every:>10} s{missed:>10}  {next}", schedule.name);
+        println!("{:<16}{every:>10} s{missed:>10}  {}", schedule.name, schedule.next(now));
     }
     ExitCode::SUCCESS
 }

@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use jobs::catalog::{Job, Usage};
 use jobs::{Options, enqueue};
 use store::{ControlTx, Error};
@@ -34,11 +34,6 @@ pub(crate) const SCHEDULES: [Schedule; 3] = [
 
 fn add(tx: &mut ControlTx, job: impl Job) -> BoxFuture<'_, Result<(), Error>> {
     async move { enqueue(tx, &job, Options::default()).await.map(drop) }.boxed()
-}
-
-/// When `schedule` adds its next job, after `now`.
-pub(crate) fn next(schedule: &Schedule, now: Timestamp) -> Timestamp {
-    schedule.tick(now) + schedule.every
 }
 
 #[cfg(test)]

@@ -64,6 +64,11 @@ impl Schedule {
         Timestamp::from_second(second).unwrap_or(Timestamp::MIN)
     }
 
+    /// The first tick after `now`.
+    pub(crate) fn next(&self, now: Timestamp) -> Timestamp {
+        self.tick(now).checked_add(self.every).unwrap_or(Timestamp::MAX)
+    }
+
     /// The ticks to add jobs for, up to `tick`, when the last one that anybody added was `before`.
     fn due(&self, before: Option<Timestamp>, tick: Timestamp) -> Vec<Timestamp> {
         let (CatchUp::Each, Some(before)) = (self.catch_up, before) else { return vec![tick] };
@@ -128,6 +133,7 @@ mod tests {
         assert_eq!(schedule.tick(hour), hour);
         assert_eq!(schedule.tick(at("2026-11-24T02:59:59.999Z")), hour);
         assert_eq!(schedule.tick(at("2026-11-24T03:00:00Z")), at("2026-11-24T03:00:00Z"));
+        assert_eq!(schedule.next(hour), at("2026-11-24T03:00:00Z"));
     }
 
     #[test]
