@@ -9,6 +9,7 @@ mod limits;
 mod load;
 mod metering;
 mod policy;
+mod tenants;
 
 use anyhow::{Result, bail};
 use clap::Args;

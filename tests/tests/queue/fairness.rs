@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harness::Servers;
+use harness::{Servers, TestDatabase};
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -30,16 +30,18 @@ async fn fetch(admin: &mut PgConnection, jobs: i32) -> BTreeMap<u128, i64> {
     rows.iter().map(|row| (row.get::<Uuid, _>(0).as_u128(), row.get(1))).collect()
 }
 
-async fn worker(admin: &mut PgConnection) {
+/// An empty queue with a worker.
+async fn queue() -> (TestDatabase, PgConnection) {
+    let database = Servers::shared().await.database().await;
+    let mut admin = database.connect().await;
     let sql = "INSERT INTO apalis.workers (id, worker_type, storage_name) VALUES ('w', 'w', 'w')";
-    sqlx::query(sql).execute(admin).await.expect("a worker");
+    sqlx::query(sql).execute(&mut admin).await.expect("a worker");
+    (database, admin)
 }
 
 #[tokio::test]
 async fn one_job_among_a_hundred_thousand_of_another_tenant_is_in_the_next_fetch() {
-    let database = Servers::shared().await.database().await;
-    let admin = &mut database.connect().await;
-    worker(admin).await;
+    let (_database, admin) = &mut queue().await;
     add(admin, 1, 100_000, 0).await;
     assert_eq!(fetch(admin, 8).await, BTreeMap::from([(1, 8)]));
     add(admin, 2, 1, 0).await;
@@ -52,9 +54,7 @@ async fn one_job_among_a_hundred_thousand_of_another_tenant_is_in_the_next_fetch
 
 #[tokio::test]
 async fn more_tenants_than_a_fetch_has_places_all_have_their_turn() {
-    let database = Servers::shared().await.database().await;
-    let admin = &mut database.connect().await;
-    worker(admin).await;
+    let (_database, admin) = &mut queue().await;
     for tenant in 1..=40 {
         // Spread, as random ids are.
         add(admin, tenant << 120, 25, 0).await;
@@ -71,9 +71,7 @@ async fn more_tenants_than_a_fetch_has_places_all_have_their_turn() {
 
 #[tokio::test]
 async fn jobs_whose_time_has_not_come_are_no_hindrance_and_come_in_time() {
-    let database = Servers::shared().await.database().await;
-    let admin = &mut database.connect().await;
-    worker(admin).await;
+    let (_database, admin) = &mut queue().await;
     for tenant in 1..=60 {
         add(admin, tenant, 5, 3_600).await;
     }
@@ -87,9 +85,7 @@ async fn jobs_whose_time_has_not_come_are_no_hindrance_and_come_in_time() {
 
 #[tokio::test]
 async fn what_is_urgent_comes_first_whoever_it_is_for() {
-    let database = Servers::shared().await.database().await;
-    let admin = &mut database.connect().await;
-    worker(admin).await;
+    let (_database, admin) = &mut queue().await;
     add(admin, 1, 100, 0).await;
     let urgent = "SELECT apalis.enqueue($1, '{}', 25, priority => 5)";
     sqlx::query(urgent).bind(QUEUE).execute(&mut *admin).await.expect("a job");

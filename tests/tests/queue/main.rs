@@ -18,10 +18,15 @@ use store::Store;
 
 /// A migrated database, and the API's view of it.
 async fn api_store() -> (TestDatabase, Store) {
+    store_as("pytake_api").await
+}
+
+/// A migrated database, and the view that a role has of it.
+async fn store_as(role: &str) -> (TestDatabase, Store) {
     let database = Servers::shared().await.database().await;
-    let url = Secret::new(database.url_as("pytake_api"));
+    let url = Secret::new(database.url_as(role));
     let wait = std::time::Duration::from_secs(5);
-    let store = Store::connect_lazy(&url, 4, wait).expect("a store");
+    let store = Store::connect_lazy(&url, 6, wait).expect("a store");
     (database, store)
 }
 

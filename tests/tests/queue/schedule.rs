@@ -1,7 +1,5 @@
 //! Every process tries each tick of a schedule; one turns it into jobs.
 
-use domain::secret::Secret;
-use harness::Servers;
 use jiff::{SignedDuration, Timestamp};
 use jobs::catalog::Usage;
 use jobs::schedule::claim;
@@ -9,7 +7,7 @@ use jobs::{Options, enqueue};
 use store::Store;
 use tokio::task::JoinSet;
 
-use super::statuses;
+use super::{statuses, store_as};
 
 const PROCESSES: usize = 6;
 const TICKS: i32 = 40;
@@ -36,12 +34,10 @@ async fn process(store: Store) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_all_processes_one_turns_a_tick_into_jobs() {
-    let database = Servers::shared().await.database().await;
-    let url = Secret::new(database.url_as("pytake_worker"));
-    let wait = std::time::Duration::from_secs(10);
+    let (database, store) = store_as("pytake_worker").await;
     let mut processes = JoinSet::new();
     for _ in 0..PROCESSES {
-        processes.spawn(process(Store::connect_lazy(&url, 1, wait).expect("a store")));
+        processes.spawn(process(store.clone()));
     }
     let claimed: usize = processes.join_all().await.into_iter().sum();
     let added = statuses(&mut database.connect().await).await.len();
@@ -52,10 +48,7 @@ async fn of_all_processes_one_turns_a_tick_into_jobs() {
 
 #[tokio::test]
 async fn a_tick_that_was_rolled_back_is_the_next_ones() {
-    let database = Servers::shared().await.database().await;
-    let url = Secret::new(database.url_as("pytake_worker"));
-    let wait = std::time::Duration::from_secs(10);
-    let store = Store::connect_lazy(&url, 2, wait).expect("a store");
+    let (_database, store) = store_as("pytake_worker").await;
     let attempt = async |number| {
         let mut tx = store.control().await.expect("a transaction");
         let claimed = claim(&mut tx, "test", tick(number)).await.expect("a try");

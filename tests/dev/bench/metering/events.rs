@@ -4,25 +4,23 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use harness::{Actor, App, AppOptions};
+use harness::Actor;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{rollup, tenants};
-use crate::bench::Length;
+use super::{installation, rollup};
 use crate::bench::figures::{Bar, Figure};
+use crate::bench::{Length, tenants};
 use crate::say;
 
 const CALLERS: u64 = 4;
 const EVENTS_A_CALL: u64 = 1_000;
-const TENANTS: u128 = 100;
+const TENANTS: u32 = 100;
 
 pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
     let calls = if length == Length::Quick { 80 } else { 800 };
-    let options = AppOptions { own_postgres: true, jobs_may_remain: true, ..AppOptions::default() };
-    let app = App::start_with(options).await;
-    tenants::insert(app.database(), TENANTS).await?;
+    let app = installation(TENANTS.into()).await?;
     let (_, application) = app.application();
     // Made before, so that the callers' own work is not what is measured.
     let bodies: Vec<Vec<Vec<u8>>> = (0..CALLERS)
@@ -72,7 +70,7 @@ fn body(caller: u64, call: u64) -> Vec<u8> {
             "id": format!("{caller}-{call}-{number}"),
             "source": "/bench",
             "type": "automation_runs",
-            "subject": tenants::tenant(u128::from(number) % TENANTS).to_string(),
+            "subject": tenants::tenant(u128::from(number) % u128::from(TENANTS)).to_string(),
             "data": { "quantity": 1 },
         })
     };

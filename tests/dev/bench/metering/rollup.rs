@@ -8,14 +8,14 @@ use domain::clock::{Clock as _, SystemClock};
 use domain::id::ApiKeyId;
 use domain::secret::Secret;
 use feed::UsageSink;
-use harness::{App, AppOptions, poll_async};
+use harness::{App, poll_async};
 use metering::{Batch, LabelText, Outcome, Principal, Row};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::tenants;
-use crate::bench::Length;
+use super::installation;
 use crate::bench::figures::{Bar, Figure};
+use crate::bench::{Length, tenants};
 use crate::say;
 
 const TENANTS: u16 = 1_000;
@@ -47,9 +47,7 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
 
 /// Rows a second, from the first that is handed over until the periods say all.
 async fn roll_up(callers: Callers, batches: u64) -> Result<f64> {
-    let options = AppOptions { own_postgres: true, jobs_may_remain: true, ..AppOptions::default() };
-    let app = App::start_with(options).await;
-    tenants::insert(app.database(), TENANTS.into()).await?;
+    let app = installation(TENANTS.into()).await?;
     let began = Instant::now();
     let mut edges = JoinSet::new();
     for _ in 0..EDGES {

@@ -5,6 +5,8 @@ use credentials::api_key::{ApiKey, Pepper};
 use harness::TestDatabase;
 use sqlx::PgConnection;
 
+use crate::bench::tenants;
+
 pub(super) const TENANTS: u64 = 100_000;
 pub(super) const KEYS: u64 = 1_000_000;
 /// Rows sent at a time.
@@ -31,19 +33,12 @@ fn spread(number: u64) -> [u8; 32] {
 /// Fills the database. Without its triggers: this is no change but where things begin.
 pub(super) async fn insert(database: &TestDatabase, pepper: &Pepper) -> Result<()> {
     let mut admin = database.connect().await;
-    let id = "('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid";
+    let (id, tenants) = (tenants::ID, tenants::insert(TENANTS, 1_000));
     let statements = format!(
         "SET session_replication_role = replica;
          INSERT INTO plan_versions (plan, version, api_calls_per_minute, trial_days, created_at)
          VALUES ('Enterprise', 1000, 2000000000, 0, now());
-         INSERT INTO tenants (id, name, subdomain, status, created_at, updated_at)
-         SELECT {id}, 'Bench', 'bench-' || n, 'Active', now(), now()
-         FROM generate_series(0, {TENANTS} - 1) AS n;
-         INSERT INTO subscriptions (tenant_id, id, plan, plan_version, cycle, currency, status, started_at,
-             period_start, period_end)
-         SELECT {id}, {id}, 'Enterprise', 1000, 'Monthly', 'USD', 'Active', now(), now(),
-             now() + interval '1 month'
-         FROM generate_series(0, {TENANTS} - 1) AS n;
+         {tenants}
          INSERT INTO memberships (tenant_id, id, user_id, email, name, role, status, created_at)
          SELECT {id}, {id}, {id}, 'bench-' || n || '@bench.example', 'Bench', 'Owner', 'Active', now()
          FROM generate_series(0, {TENANTS} - 1) AS n;
