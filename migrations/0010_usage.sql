@@ -200,7 +200,7 @@ GRANT SELECT, INSERT ON usage_labels, usage_batch_rows, usage_event_ids, usage_d
 GRANT SELECT, INSERT, UPDATE ON usage_batches, usage_edges TO pytake_rollup;
 GRANT SELECT, INSERT, DELETE ON usage_dirty TO pytake_rollup;
 GRANT USAGE ON SCHEMA apalis TO pytake_rollup;
-GRANT EXECUTE ON FUNCTION apalis.enqueue TO pytake_rollup;
+GRANT EXECUTE ON FUNCTION apalis.enqueue, apalis.enqueue_all TO pytake_rollup;
 -- Which quotas there are, to keep them by what was counted.
 GRANT USAGE ON SCHEMA edge TO pytake_rollup;
 GRANT SELECT ON edge.tenants TO pytake_rollup;

@@ -23,7 +23,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    FOREACH role_name IN ARRAY ARRAY['pytake_api', 'pytake_worker', 'pytake_edge'] LOOP
+    FOREACH role_name IN ARRAY ARRAY['pytake_api', 'pytake_worker', 'pytake_edge', 'pytake_operator'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT', role_name);
         END IF;
@@ -40,15 +40,20 @@ BEGIN
     ALTER ROLE pytake_worker SET statement_timeout = '60s';
     ALTER ROLE pytake_worker SET lock_timeout = '5s';
     ALTER ROLE pytake_worker SET idle_in_transaction_session_timeout = '60s';
+    -- People wait for what they ask, and look at all of it.
+    ALTER ROLE pytake_operator SET statement_timeout = '30s';
+    ALTER ROLE pytake_operator SET lock_timeout = '2s';
+    ALTER ROLE pytake_operator SET idle_in_transaction_session_timeout = '30s';
     ALTER ROLE pytake_edge SET statement_timeout = '30s';
     ALTER ROLE pytake_edge SET idle_in_transaction_session_timeout = '30s';
 
     EXECUTE format('GRANT CREATE, CONNECT ON DATABASE %I TO pytake_owner', current_database());
     EXECUTE format(
-        'GRANT CONNECT ON DATABASE %I TO pytake_api, pytake_worker, pytake_edge', current_database());
+        'GRANT CONNECT ON DATABASE %I TO pytake_api, pytake_worker, pytake_edge, pytake_operator',
+        current_database());
     EXECUTE 'ALTER SCHEMA public OWNER TO pytake_owner';
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     GRANT USAGE ON SCHEMA public
-        TO pytake_api, pytake_worker, pytake_edge_views, pytake_directory, pytake_rollup;
+        TO pytake_api, pytake_worker, pytake_operator, pytake_edge_views, pytake_directory, pytake_rollup;
 END
 $$;

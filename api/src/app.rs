@@ -7,8 +7,8 @@ use credentials::SymmetricKey;
 use credentials::access_token::{PublicJwk, TokenIssuer};
 use credentials::api_key::Pepper;
 use credentials::mail_token::MailTokenKey;
+use credentials::platform_key::PlatformPepper;
 use credentials::refresh_token::RefreshTokenKey;
-use credentials::service_key::ServicePepper;
 use domain::clock::{Clock, SystemClock};
 use domain::secret::Secret;
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ pub(crate) struct Inner {
 /// Keys from files.
 pub(crate) struct Keys {
     pub(crate) api_keys: Pepper,
-    pub(crate) service_keys: ServicePepper,
+    pub(crate) platform_keys: PlatformPepper,
     pub(crate) mail_tokens: MailTokenKey,
     pub(crate) refresh_tokens: RefreshTokenKey,
     /// Seals stored answers; see `idempotency`.
@@ -109,7 +109,7 @@ impl Keys {
         let token_key = current(&secrets.token_key_file)?;
         let pepper = current(&secrets.api_key_pepper_file)?;
         Ok(Self {
-            service_keys: ServicePepper::of(&pepper),
+            platform_keys: PlatformPepper::of(&pepper),
             api_keys: Pepper::new(pepper),
             mail_tokens: MailTokenKey::new(&token_key),
             refresh_tokens: RefreshTokenKey::new(&token_key),

@@ -7,9 +7,11 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use credentials::platform_key::PlatformKey;
+use domain::credential::PlatformCredentialKind;
 use domain::faults::Faults;
 use domain::problem::ProblemKind;
-use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ring::digest;
@@ -18,7 +20,6 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use store::page::{Page, PageLimit};
 use uuid::Uuid;
 
-use crate::app::App;
 use crate::problem::Problem;
 
 /// Largest JSON body. The edge refuses larger ones first; this holds for whoever else gets here.
@@ -42,12 +43,12 @@ pub(crate) struct Body<T: Wire> {
     pub(crate) hash: [u8; 32],
 }
 
-impl<T: Wire> FromRequest<App> for Body<T> {
+impl<T: Wire, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         check_content_type(request.headers())?;
-        let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 let detail =
                     format!("The body may have {BODY_BYTES_MAX} bytes; send less at once.");
@@ -139,11 +140,11 @@ struct RawPage {
     cursor: Option<String>,
 }
 
-impl FromRequestParts<App> for PageQuery {
+impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Query(raw) = Query::<RawPage>::from_request_parts(parts, app)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(raw) = Query::<RawPage>::from_request_parts(parts, state)
             .await
             .map_err(|_| malformed_query())?;
         let mut faults = Faults::new();
@@ -183,11 +184,11 @@ fn decode_cursor(text: &str) -> Option<Uuid> {
 /// An id in the path, after the tenant's. A malformed one is nobody's: 404.
 pub(crate) struct PathId<T>(pub(crate) T);
 
-impl<T: FromStr + Send> FromRequestParts<App> for PathId<T> {
+impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for PathId<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Path(values) = Path::<Vec<(String, String)>>::from_request_parts(parts, app)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(values) = Path::<Vec<(String, String)>>::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::not_found())?;
         let id = values.into_iter().find(|(name, _)| name != "tenant_id");
@@ -198,10 +199,10 @@ impl<T: FromStr + Send> FromRequestParts<App> for PathId<T> {
 /// `If-Match`: the version that the caller has seen, if they care.
 pub(crate) struct IfMatch(Option<HeaderValue>);
 
-impl FromRequestParts<App> for IfMatch {
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         Ok(Self(parts.headers.get(IF_MATCH).cloned()))
     }
 }
@@ -220,6 +221,14 @@ impl IfMatch {
         let detail = "It was changed since you read it; read it again and repeat the change.";
         Err(Problem::new(ProblemKind::PreconditionFailed, detail))
     }
+}
+
+/// The key of the platform's own that the caller sends as `Authorization: Bearer …`, if it is well-formed.
+pub(crate) fn bearer_key(headers: &HeaderMap, kind: PlatformCredentialKind) -> Option<PlatformKey> {
+    let text = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (scheme, key) = text?.split_once(' ')?;
+    let key = scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())?;
+    PlatformKey::parse(kind, key).ok()
 }
 
 /// The entity tag of a version.

@@ -9,12 +9,13 @@ mod health;
 mod idempotency;
 mod metrics;
 mod openapi;
+mod operator;
 mod passwords;
+mod platform_credentials;
 mod problem;
 mod router;
 mod routes;
 mod sealed;
-mod service_credentials;
 mod sessions;
 mod signing_keys;
 
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use domain::clock::{Clock, SystemClock};
+use domain::credential::PlatformCredentialKind;
 use settings::Settings;
 use store::Store;
 use store::catalogue::Catalogue;
@@ -30,7 +32,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Keys};
-use crate::service_credentials::ServiceCommand;
+use crate::openapi::Listener;
+use crate::operator::OperatorApp;
+use crate::platform_credentials::CredentialCommand;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -53,18 +57,31 @@ enum Command {
     /// Bring the database up to date, load config/plans.toml, and make the first signing key.
     Migrate,
     /// Write the OpenAPI document to standard output.
-    Openapi,
+    Openapi {
+        /// That of the operators' listener.
+        #[arg(long)]
+        operator: bool,
+    },
     /// Credentials of the applications behind the edge.
     ServiceCredential {
         #[command(subcommand)]
-        command: ServiceCommand,
+        command: CredentialCommand,
+    },
+    /// Credentials of operators.
+    OperatorCredential {
+        #[command(subcommand)]
+        command: CredentialCommand,
     },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Command::Openapi) = arguments.command {
-        return written(openapi::document_text());
+    if let Some(Command::Openapi { operator }) = arguments.command {
+        return written(if operator {
+            openapi::text(operator::documented(), Listener::Operators)
+        } else {
+            openapi::text(router::documented(), Listener::Edge)
+        });
     }
     let settings = match Settings::load() {
         Ok(settings) => settings,
@@ -81,8 +98,10 @@ fn main() -> ExitCode {
             match arguments.command {
                 Some(Command::Migrate) => migrate(&settings).await,
                 Some(Command::ServiceCredential { command }) => {
-                    print(&service_credentials::run(&settings, command).await?);
-                    Ok(())
+                    credential(&settings, PlatformCredentialKind::Service, command).await
+                }
+                Some(Command::OperatorCredential { command }) => {
+                    credential(&settings, PlatformCredentialKind::Operator, command).await
                 }
                 _ => serve(&settings).await,
             }
@@ -115,6 +134,15 @@ fn print(text: &str) {
     println!("{text}");
 }
 
+async fn credential(
+    settings: &Settings,
+    kind: PlatformCredentialKind,
+    command: CredentialCommand,
+) -> anyhow::Result<()> {
+    print(&platform_credentials::run(settings, kind, command).await?);
+    Ok(())
+}
+
 async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let catalogue = Catalogue::parse(include_str!("../../config/plans.toml"))?;
     let now = SystemClock.now();
@@ -131,6 +159,11 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let health = listen(settings.api.metrics_listen, "api.metrics_listen").await?;
     let app = App::start(settings).await?;
     tokio::spawn(health::serve(health, app.clone()));
+    if let Some(operators) = OperatorApp::start(settings)? {
+        let listener = listen(settings.operator.listen, "operator.listen").await?;
+        tracing::info!(address = %listener.local_addr()?, "serving operators");
+        tokio::spawn(operator::serve(listener, operators));
+    }
     let stop = stop_signal()?;
     tracing::info!(address = %listener.local_addr()?, "serving");
     let server = axum::serve(listener, router::router(app)).with_graceful_shutdown(stop.received());

@@ -11,8 +11,7 @@ use utoipa::openapi::{
     ContentBuilder, Object, ObjectBuilder, OpenApi as Spec, Ref, RefOr, ResponseBuilder, Type,
 };
 use utoipa::{Modify, OpenApi};
-
-use crate::router;
+use utoipa_axum::router::OpenApiRouter;
 
 /// Name of the schema of problem documents.
 const PROBLEM_SCHEMA: &str = "Problem";
@@ -41,7 +40,38 @@ const PROBLEM_SCHEMA: &str = "Problem";
 )]
 pub(crate) struct Document;
 
+/// The head of the operators' document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "PyTake operators' API",
+        version = "1",
+        description = "For whoever operates the installation, on a listener of its own. Refusals are problem documents \
+            (RFC 9457)."
+    ),
+    tags((name = "Jobs", description = "Looking at jobs, and repairing them")),
+    security(("operator_key" = [])),
+    modifiers(&OperatorCredentials),
+)]
+pub(crate) struct OperatorDocument;
+
 struct Credentials;
+
+struct OperatorCredentials;
+
+impl Modify for OperatorCredentials {
+    fn modify(&self, document: &mut Spec) {
+        let components = document.components.get_or_insert_with(Default::default);
+        let key = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "An operator key (`op_…`) of `pytake-api operator-credential create NAME`.",
+            ))
+            .build();
+        components.add_security_scheme("operator_key", SecurityScheme::Http(key));
+        components.schemas.insert(PROBLEM_SCHEMA.to_owned(), problem_schema().into());
+    }
+}
 
 impl Modify for Credentials {
     fn modify(&self, document: &mut Spec) {
@@ -99,34 +129,42 @@ fn problem_schema() -> Object {
         .build()
 }
 
+/// Whose document it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// Behind the edge.
+    Edge,
+    /// The operators' own.
+    Operators,
+}
+
 /// Adds to each operation the problems that follow from what it is, and answers of their statuses.
-pub(crate) fn complete(document: &mut Spec) {
+pub(crate) fn complete(document: &mut Spec, listener: Listener) {
     for item in document.paths.paths.values_mut() {
         let operations =
             [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
-            complete_operation(operation);
+            complete_operation(operation, listener);
         }
     }
 }
 
-fn complete_operation(operation: &mut Operation) {
+fn complete_operation(operation: &mut Operation, listener: Listener) {
     let extensions = operation.extensions.get_or_insert_with(Default::default);
     let own = extensions.get("x-problems").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut slugs: BTreeSet<String> =
         own.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     let mut add =
         |kinds: &[ProblemKind]| slugs.extend(kinds.iter().map(|kind| kind.slug().to_owned()));
-    add(&[
-        ProblemKind::MalformedRequest,
-        ProblemKind::RateLimitExceeded,
-        ProblemKind::Internal,
-        ProblemKind::Overloaded,
-    ]);
+    add(&[ProblemKind::MalformedRequest, ProblemKind::Internal, ProblemKind::Overloaded]);
+    match listener {
+        Listener::Edge => add(&[ProblemKind::RateLimitExceeded]),
+        Listener::Operators => add(&[ProblemKind::Unauthenticated]),
+    }
     let public = operation.security.as_ref().is_some_and(|needs| {
         needs.iter().any(|need| *need == utoipa::openapi::SecurityRequirement::default())
     });
-    if !public {
+    if listener == Listener::Edge && !public {
         add(&[
             ProblemKind::Unauthenticated,
             ProblemKind::AmbiguousCredentials,
@@ -186,11 +224,14 @@ fn answers(operation: &mut Operation, slugs: &BTreeSet<String>) {
     }
 }
 
-/// The whole document that is served, its keys in order: extensions have none of their own, and the file is
-/// compared from one run to the next.
-pub(crate) fn document_text() -> anyhow::Result<String> {
-    let (_, mut document) = router::documented().split_for_parts();
-    complete(&mut document);
+/// The document of a listener, its keys in order: extensions have none of their own, and the file is compared from one
+/// run to the next.
+pub(crate) fn text<S: Clone + Send + Sync + 'static>(
+    documented: OpenApiRouter<S>,
+    listener: Listener,
+) -> anyhow::Result<String> {
+    let (_, mut document) = documented.split_for_parts();
+    complete(&mut document, listener);
     let sorted = serde_json::to_value(document).context("the OpenAPI document")?;
     serde_json::to_string_pretty(&sorted).context("the OpenAPI document")
 }
@@ -198,9 +239,11 @@ pub(crate) fn document_text() -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::router;
 
     #[test]
     fn the_document_is_the_same_each_time() {
-        assert_eq!(document_text().unwrap(), document_text().unwrap());
+        let text = || text(router::documented(), Listener::Edge).unwrap();
+        assert_eq!(text(), text());
     }
 }

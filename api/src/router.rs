@@ -14,7 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
 use crate::extract::BODY_BYTES_MAX;
-use crate::openapi::{self, Document};
+use crate::openapi::{self, Document, Listener};
 use crate::problem::Problem;
 use crate::routes::{
     api_keys, audit_events, auth, billing, dashboard, docs, invitations, invoices, ip_allowlist,
@@ -78,7 +78,7 @@ fn form(route: MethodRouter<App>) -> MethodRouter<App> {
 /// Everything, behind the edge's statement.
 pub(crate) fn router(app: App) -> Router {
     let (documented, mut document) = documented().split_for_parts();
-    openapi::complete(&mut document);
+    openapi::complete(&mut document, Listener::Edge);
     let swagger =
         SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none"));
     documented
@@ -94,11 +94,13 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn nothing_here() -> Problem {
+/// The answer where there is no route.
+pub(crate) async fn nothing_here() -> Problem {
     Problem::not_found()
 }
 
-async fn method_not_allowed() -> Problem {
+/// The answer where the route has other methods.
+pub(crate) async fn method_not_allowed() -> Problem {
     Problem::new(
         ProblemKind::MethodNotAllowed,
         "The `Allow` header lists the methods of this path.",
@@ -106,6 +108,6 @@ async fn method_not_allowed() -> Problem {
 }
 
 /// A fault of ours must not cost more than one request.
-fn panicked(_cause: Box<dyn std::any::Any + Send>) -> Response {
+pub(crate) fn panicked(_cause: Box<dyn std::any::Any + Send>) -> Response {
     Problem::internal("a handler panicked; see the line before").into_response()
 }

@@ -1,5 +1,6 @@
 //! One resource a file: requests, responses, handlers.
 
+pub(crate) mod admin;
 pub(crate) mod api_keys;
 pub(crate) mod audit_events;
 pub(crate) mod auth;

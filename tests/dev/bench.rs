@@ -5,6 +5,7 @@ mod caller;
 mod cpu;
 mod edge;
 mod figures;
+mod jobs;
 mod limits;
 mod load;
 mod metering;
@@ -42,10 +43,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     let length = if options.quick { Length::Quick } else { Length::Full };
     let figures = match options.name.as_str() {
+        "jobs" => jobs::measure(length).await?,
         "limits" => limits::measure(length).await?,
         "metering" => metering::measure(length).await?,
         "policy" => policy::measure(length).await?,
-        other => bail!("there is no bench `{other}`; there are: limits, metering, policy"),
+        other => bail!("there is no bench `{other}`; there are: jobs, limits, metering, policy"),
     };
     let report = Report::new(options.name, figures);
     say::line(&if options.json { report.json() } else { report.table() });

@@ -21,7 +21,11 @@ mod redis_server;
 mod secrets;
 mod servers;
 mod wait;
+mod worker_fleet;
+mod worker_kills;
 mod workspace;
+
+pub mod trial_jobs;
 
 pub use account::place_for_servers;
 pub use actor::{Actor, Owner};
@@ -42,4 +46,6 @@ pub use redis_server::RedisServer;
 pub use secrets::{SecretFiles, random_hex, write_private};
 pub use servers::{SERVERS_VARIABLE, Servers};
 pub use wait::{poll, poll_async};
+pub use worker_fleet::{FleetOptions, WorkerFleet};
+pub use worker_kills::{WorkerKills, WorkerKillsOutcome};
 pub use workspace::{build_dir, program, root};

@@ -1,9 +1,12 @@
 //! What jobs need, made once at the start.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use credentials::SymmetricKey;
 use credentials::mail_token::MailTokenKey;
 use domain::clock::{Clock, SystemClock};
+use jobs::queue::Retention;
 use settings::Settings;
 use store::Store;
 
@@ -11,10 +14,21 @@ use crate::jobs::usage::roll_up::OneAtATime;
 use crate::mail::outbox::Outbox;
 use crate::metrics::Metrics;
 
+/// Connections that keeping the queues needs: one listens, one tells of life, one looks after them.
+const UPKEEP_CONNECTIONS: u32 = 3;
+/// How long the runtime waits for a connection. It ends a worker that gets none, and jobs would be done twice.
+const RUNTIME_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What jobs need.
-pub(crate) struct App {
-    /// Postgres, as `pytake_worker`.
-    pub(crate) store: Store,
+pub struct App {
+    /// Postgres, as `pytake_worker`: for what jobs do.
+    pub store: Store,
+    /// The same for what the runtime does: jobs that take all connections must not keep it from its own.
+    pub(crate) runtime: Store,
+    /// The same for what keeps the queues.
+    pub(crate) upkeep: Store,
+    /// How long things may last.
+    pub(crate) limits: Limits,
     /// Makes the tokens of mailed links.
     pub(crate) mail_tokens: MailTokenKey,
     /// What mailed links start with.
@@ -31,6 +45,15 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
 }
 
+/// How long things may last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// A worker that is silent.
+    pub(crate) silence: Duration,
+    /// Jobs that have ended.
+    pub(crate) retention: Retention,
+}
+
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
@@ -38,21 +61,27 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// Reads keys, opens the outbox, connects when first used.
-    pub(crate) fn start(settings: &Settings) -> anyhow::Result<Self> {
+    /// Reads keys, opens the outbox, connects when first used; to work so many queues.
+    pub(crate) fn start(settings: &Settings, queues: usize) -> anyhow::Result<Self> {
         let database = &settings.database;
-        let store = Store::connect_lazy(
-            &database.url,
-            database.max_connections,
-            database.acquire_timeout(),
-        )
-        .context("settings: database.url")?;
+        let connect = |connections, timeout| {
+            Store::connect_lazy(&database.url, connections, timeout)
+                .context("settings: database.url")
+        };
+        let workers = &settings.workers;
         let redis =
             limits::Server::parse(settings.redis.url.expose()).context("settings: redis.url")?;
         let mut keys = settings.secrets.token_key_file.read()?;
         let key = keys.pop().context("the token key file holds no key")?;
         Ok(Self {
-            store,
+            store: connect(database.max_connections, database.acquire_timeout())?,
+            // Of each queue's worker, one thing at a time.
+            runtime: connect(u32::try_from(queues)?, RUNTIME_ACQUIRE_TIMEOUT)?,
+            upkeep: connect(UPKEEP_CONNECTIONS, database.acquire_timeout())?,
+            limits: Limits {
+                silence: workers.silence(),
+                retention: Retention { done: workers.done_kept(), dead: workers.dead_kept() },
+            },
             mail_tokens: MailTokenKey::new(&SymmetricKey::new(key)),
             public_url: settings.api.public_url.clone(),
             outbox: Outbox::open(&settings.mail)?,

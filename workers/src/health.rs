@@ -14,7 +14,6 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::runtime::fleet::Fleet;
-use crate::runtime::keep_alive::SILENCE_MAX;
 
 /// How long the database may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,7 +46,7 @@ async fn readyz(State(probed): State<Probed>) -> Response {
 
 async fn ready(Probed { app, fleet }: &Probed) -> Result<(), String> {
     let workers = fleet.workers();
-    let alive = jobs::queue::count_alive(app.store.pool(), &workers, SILENCE_MAX)
+    let alive = jobs::queue::count_alive(app.upkeep.pool(), &workers, app.limits.silence)
         .await
         .map_err(|error| error.to_string())?;
     if usize::try_from(alive) == Ok(workers.len()) {

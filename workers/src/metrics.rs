@@ -15,7 +15,9 @@ use crate::runtime::outcome::Ending;
 /// The metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    attempts: IntCounterVec,
+    started: IntCounterVec,
+    ended: IntCounterVec,
+    waits: HistogramVec,
     durations: HistogramVec,
     jobs: IntGaugeVec,
     oldest: GaugeVec,
@@ -27,10 +29,23 @@ impl Metrics {
     /// Registers them; once a registry.
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         Ok(Self {
-            attempts: register_int_counter_vec_with_registry!(
+            started: register_int_counter_vec_with_registry!(
+                "pytake_job_attempts_started_total",
+                "Attempts of jobs that began",
+                &["queue"],
+                registry
+            )?,
+            ended: register_int_counter_vec_with_registry!(
                 "pytake_job_attempts_total",
-                "Attempts of jobs, by how they ended",
+                "Attempts of jobs, by how they ended: done, retry, discarded, dead, undecodable",
                 &["queue", "outcome"],
+                registry
+            )?,
+            waits: register_histogram_vec_with_registry!(
+                "pytake_job_wait_seconds",
+                "How long jobs waited from when they were due to the start of an attempt",
+                &["queue"],
+                vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0],
                 registry
             )?,
             durations: register_histogram_vec_with_registry!(
@@ -67,14 +82,21 @@ impl Metrics {
 
     /// Shows a queue from the start, not from its first job.
     pub(crate) fn announce(&self, queue: &str) {
+        self.started.with_label_values(&[queue]);
         for ending in Ending::ALL {
-            self.attempts.with_label_values(&[queue, ending.as_str()]);
+            self.ended.with_label_values(&[queue, ending.as_str()]);
         }
     }
 
-    /// Counts an attempt.
-    pub(crate) fn attempted(&self, queue: &str, ending: Ending, took: Duration) {
-        self.attempts.with_label_values(&[queue, ending.as_str()]).inc();
+    /// Counts an attempt that begins, of a job that has waited.
+    pub(crate) fn started(&self, queue: &str, waited: Duration) {
+        self.started.with_label_values(&[queue]).inc();
+        self.waits.with_label_values(&[queue]).observe(waited.as_secs_f64());
+    }
+
+    /// Counts an attempt that ended.
+    pub(crate) fn ended(&self, queue: &str, ending: Ending, took: Duration) {
+        self.ended.with_label_values(&[queue, ending.as_str()]).inc();
         self.durations.with_label_values(&[queue]).observe(took.as_secs_f64());
     }
 

@@ -10,7 +10,7 @@ use store::{ControlTx, Error};
 use crate::runtime::schedule::{CatchUp, Schedule};
 
 /// Every schedule.
-pub(crate) const SCHEDULES: [Schedule; 3] = [
+pub const SCHEDULES: [Schedule; 3] = [
     Schedule {
         name: "usage.roll_up",
         // The net under the jobs that come with each batch.

@@ -5,8 +5,8 @@ pub mod access_token;
 pub mod api_key;
 pub mod edge_context;
 pub mod mail_token;
+pub mod platform_key;
 pub mod refresh_token;
-pub mod service_key;
 
 mod base62;
 mod key_text;

@@ -152,8 +152,12 @@ ids! {
     RequestId = "req";
     /// A published key that signs access tokens.
     SigningKeyId = "sigkey";
-    /// An operator-issued credential of an application behind the edge.
-    ServiceCredentialId = "service";
+    /// A credential of the platform's own: of an application behind the edge, or of an operator.
+    PlatformCredentialId = "credential";
+    /// A job of the queue. Inside is a ULID, the runtime's own form, with the same bits in the same order.
+    JobId = "job";
+    /// One thing that an operator did.
+    OperatorEventId = "opevent";
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! Pure: no I/O, no time of day, no randomness; whatever a value needs is passed in.
 
 pub mod clock;
+pub mod credential;
 pub mod email;
 pub mod event;
 pub mod faults;

@@ -6,6 +6,8 @@ use domain::id::{InvitationId, TenantId, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::queue_form::QueueForm;
+
 /// A kind of job.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Where it waits. Stable: jobs of earlier releases wait under this name.
@@ -17,6 +19,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// How long one attempt may take.
     const TIMEOUT: Duration;
 }
+
+/// Every queue, for whoever looks at the jobs without doing them.
+pub const QUEUES: [QueueForm; 2] = [QueueForm::of::<SendEmail>(), QueueForm::of::<Usage>()];
 
 /// Works on what was counted. Each step may run twice, and beside itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

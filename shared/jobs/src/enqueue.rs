@@ -1,4 +1,4 @@
-//! Adding a job in the transaction of its cause: both are committed, or neither.
+//! Adding jobs in the transaction of their cause: all are committed, or nothing.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -8,17 +8,20 @@ use store::{Error, Tx};
 use crate::catalog::Job;
 use crate::envelope::Envelope;
 
+/// Jobs added by one statement; more are added by several.
+const BATCH_MAX: usize = 1_000;
+
 /// How a job is added. `Options::default()`: at once, with everybody else, however often it is asked for.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options<'a> {
+#[derive(Debug, Clone, Default)]
+pub struct Options {
     /// A second job of the queue with this key is not added.
-    pub idempotency_key: Option<&'a str>,
+    pub idempotency_key: Option<String>,
     /// Not before.
     pub run_at: Option<Timestamp>,
     /// Higher first.
     pub priority: u8,
     /// W3C trace context of the cause.
-    pub traceparent: Option<&'a str>,
+    pub traceparent: Option<String>,
 }
 
 /// What became of it.
@@ -37,19 +40,42 @@ pub enum Enqueued {
 pub async fn enqueue<J: Job>(
     tx: &mut impl Tx,
     job: &J,
-    options: Options<'_>,
+    options: Options,
 ) -> Result<Enqueued, Error> {
-    let new = sqlx::query_scalar!(
-        r#"SELECT apalis.enqueue($1, $2, $3, $4, $5, $6, $7) AS "new!""#,
+    let added = enqueue_batch(tx, &[(job, options)]).await?;
+    Ok(if added == 1 { Enqueued::New } else { Enqueued::Duplicate })
+}
+
+/// Adds many jobs of one queue, in a statement for each thousand. How many are new.
+///
+/// # Errors
+/// As [`enqueue`].
+pub async fn enqueue_all<J: Job>(tx: &mut impl Tx, jobs: &[(&J, Options)]) -> Result<u64, Error> {
+    let mut added = 0;
+    for batch in jobs.chunks(BATCH_MAX) {
+        added += enqueue_batch(tx, batch).await?;
+    }
+    Ok(added)
+}
+
+async fn enqueue_batch<J: Job>(tx: &mut impl Tx, jobs: &[(&J, Options)]) -> Result<u64, Error> {
+    let options = || jobs.iter().map(|(_, options)| options);
+    let payloads: Vec<_> = jobs.iter().map(|(job, _)| Json(Envelope::around(*job))).collect();
+    let run_ats: Vec<_> = options().map(|job| job.run_at.map(ToSqlx::to_sqlx)).collect();
+    let priorities: Vec<_> = options().map(|job| i32::from(job.priority)).collect();
+    let keys: Vec<_> = options().map(|job| job.idempotency_key.as_deref()).collect();
+    let traceparents: Vec<_> = options().map(|job| job.traceparent.as_deref()).collect();
+    let added = sqlx::query_scalar!(
+        r#"SELECT apalis.enqueue_all($1, $2, $3, $4, $5, $6, $7) AS "added!""#,
         J::QUEUE,
-        Json(Envelope::around(job)) as _,
+        payloads as _,
         i32::from(J::ATTEMPTS_MAX),
-        options.run_at.map(|at| at.to_sqlx()) as _,
-        i32::from(options.priority),
-        options.idempotency_key,
-        options.traceparent
+        run_ats as _,
+        &priorities,
+        keys as _,
+        traceparents as _
     )
     .fetch_one(tx.connection())
     .await?;
-    Ok(if new { Enqueued::New } else { Enqueued::Duplicate })
+    Ok(u64::from(added.unsigned_abs()))
 }

@@ -83,6 +83,35 @@ mod tests {
             {"version":1,"job":{"message":"reset_password","user_id":"user_00000000000000000000000003","generation":2}}"#]].assert_eq(&stored.join("\n"));
     }
 
+    /// A kind of job, as a later release has it.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Grown {
+        user_id: UserId,
+        /// Since the later release.
+        #[serde(default)]
+        locale: Option<String>,
+    }
+
+    impl Job for Grown {
+        const QUEUE: &'static str = "grown";
+        const VERSION: u16 = 1;
+        const ATTEMPTS_MAX: u16 = 1;
+        const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
+    }
+
+    #[test]
+    fn what_an_earlier_release_stored_is_read_after_a_field_was_added() {
+        let stored = br#"{"version":1,"job":{"user_id":"user_00000000000000000000000003"}}"#;
+        let user_id = UserId::from_uuid(Uuid::from_u128(3));
+        assert_eq!(decode::<Grown>(stored).unwrap(), Grown { user_id, locale: None });
+        // And what a later one stored, by an earlier one: while both run.
+        let stored = br#"{"version":1,"job":{"message":"verify_email","user_id":"user_00000000000000000000000003","generation":1,"locale":"de"}}"#;
+        assert_eq!(
+            decode::<SendEmail>(stored).unwrap(),
+            SendEmail::VerifyEmail { user_id, generation: 1 }
+        );
+    }
+
     #[test]
     fn what_is_not_the_jobs_is_refused() {
         for payload in

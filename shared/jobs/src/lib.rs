@@ -3,12 +3,15 @@
 
 pub mod catalog;
 pub mod queue;
+pub mod repair;
 pub mod schedule;
 
 mod enqueue;
 mod envelope;
+mod queue_form;
 mod wake_up;
 
-pub use enqueue::{Enqueued, Options, enqueue};
+pub use enqueue::{Enqueued, Options, enqueue, enqueue_all};
 pub use envelope::{Undecodable, decode};
+pub use queue_form::QueueForm;
 pub use wake_up::listen;

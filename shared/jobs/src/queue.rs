@@ -1,20 +1,29 @@
 //! The statements of the workers that the runtime library lacks: staying alive, asking for a later attempt,
-//! handing back at a stop, forgetting what ended, and looking at the depth. `now` is the database's.
+//! handing back at a stop, taking over from the dead, forgetting what ended, and looking at the depth. `now` is the
+//! database's.
 
 use std::time::Duration;
 
+use domain::id::JobId;
 use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 use store::Error;
 
-/// Finished jobs are kept this long: their keys keep duplicates out.
-const DONE_KEPT: Duration = Duration::from_hours(24);
-/// Dead letters are kept this long, for people to look at.
-const DEAD_KEPT: Duration = Duration::from_hours(30 * 24);
+use crate::repair::ulid;
+
 /// Rows forgotten in one statement.
-const FORGET_BATCH: i64 = 1_000;
+const FORGET_BATCH: i64 = 2_000;
 /// Rows of vanished workers are kept this long; their jobs were recovered long before.
 const VANISHED_KEPT: Duration = Duration::from_mins(10);
+
+/// How long jobs are kept that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Those that are done: their keys keep duplicates out.
+    pub done: Duration,
+    /// Dead letters, for people to look at.
+    pub dead: Duration,
+}
 
 /// How a queue stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,11 +80,11 @@ pub async fn count_alive(
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn postpone(pool: &PgPool, job_id: &str, pause: Duration) -> Result<(), Error> {
+pub async fn postpone(pool: &PgPool, id: JobId, pause: Duration) -> Result<(), Error> {
     sqlx::query!(
         "UPDATE apalis.jobs SET run_at = now() + $2::interval
         WHERE id = $1 AND status IN ('Queued', 'Running')",
-        job_id,
+        ulid(id),
         interval(pause)
     )
     .execute(pool)
@@ -99,11 +108,37 @@ pub async fn hand_back(pool: &PgPool, worker: &str) -> Result<u64, Error> {
     Ok(returned.rows_affected())
 }
 
-/// Forgets a batch of jobs of `queue` that ended long ago, and workers that vanished. How many jobs.
+/// Takes over what workers of `queues` hold that were not seen for `silence`: an attempt is counted, and its pause
+/// stored, by the trigger that sees the job let go. How many jobs.
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn forget(pool: &PgPool, queue: &str) -> Result<u64, Error> {
+pub async fn take_over(pool: &PgPool, queues: &[String], silence: Duration) -> Result<u64, Error> {
+    let taken = sqlx::query!(
+        r#"UPDATE apalis.jobs
+        SET status = 'Pending', attempts = attempts + 1, lock_at = NULL,
+            last_result = '{"Err": "its worker was not heard of any more"}'
+        WHERE id IN (
+            SELECT jobs.id
+            FROM apalis.workers
+            JOIN apalis.jobs ON jobs.lock_by = workers.id
+            WHERE workers.worker_type = ANY ($1) AND workers.last_seen < now() - $2::interval
+                AND jobs.status IN ('Queued', 'Running')
+            FOR UPDATE OF jobs SKIP LOCKED
+        )"#,
+        queues,
+        interval(silence)
+    )
+    .execute(pool)
+    .await?;
+    Ok(taken.rows_affected())
+}
+
+/// Forgets a batch of jobs of `queue` that ended long ago. Whether there may be more.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn forget(pool: &PgPool, queue: &str, kept: Retention) -> Result<bool, Error> {
     let forgotten = sqlx::query!(
         "DELETE FROM apalis.jobs WHERE id IN (
             SELECT id FROM apalis.jobs
@@ -117,17 +152,24 @@ pub async fn forget(pool: &PgPool, queue: &str) -> Result<u64, Error> {
             FOR UPDATE SKIP LOCKED
         )",
         queue,
-        interval(DONE_KEPT),
-        interval(DEAD_KEPT),
+        interval(kept.done),
+        interval(kept.dead),
         FORGET_BATCH
     )
     .execute(pool)
     .await?;
-    sqlx::query!(
+    Ok(forgotten.rows_affected() == FORGET_BATCH.unsigned_abs())
+}
+
+/// Forgets workers that vanished; what they held was taken over long before.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn forget_workers(pool: &PgPool) -> Result<u64, Error> {
+    let forgotten = sqlx::query!(
         "DELETE FROM apalis.workers
-        WHERE worker_type = $1 AND last_seen < now() - $2::interval
+        WHERE last_seen < now() - $1::interval
             AND NOT EXISTS (SELECT FROM apalis.jobs WHERE jobs.lock_by = workers.id)",
-        queue,
         interval(VANISHED_KEPT)
     )
     .execute(pool)
@@ -140,26 +182,30 @@ pub async fn forget(pool: &PgPool, queue: &str) -> Result<u64, Error> {
 /// # Errors
 /// When the database is gone.
 pub async fn depths(pool: &PgPool, queues: &[String]) -> Result<Vec<Depth>, Error> {
+    // Each count is of one partial index.
     let depths = sqlx::query_as!(
         Depth,
         r#"SELECT
             queue AS "queue!",
-            count(*) FILTER (WHERE waiting AND run_at <= now()) AS "due!",
-            count(*) FILTER (WHERE waiting AND run_at > now()) AS "later!",
-            count(*) FILTER (WHERE status IN ('Queued', 'Running')) AS "held!",
-            count(*) FILTER (WHERE status = 'Failed' AND NOT waiting) AS "dead!",
-            count(*) FILTER (WHERE status = 'Killed') AS "discarded!",
-            coalesce(
-                extract(epoch FROM now() - min(run_at) FILTER (WHERE waiting AND run_at <= now())), 0
-            )::double precision AS "oldest_seconds!"
-        FROM unnest($1::text[]) AS queue
-        LEFT JOIN (
-            SELECT job_type, status, run_at,
-                status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts) AS waiting
-            FROM apalis.jobs
-            WHERE status <> 'Done'
-        ) AS open ON open.job_type = queue
-        GROUP BY queue"#,
+            (SELECT count(*) FROM apalis.jobs WHERE job_type = queue
+                AND due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts)))
+            + (SELECT count(*) FROM apalis.jobs WHERE job_type = queue AND run_at <= now()
+                AND NOT due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts)))
+                AS "due!",
+            (SELECT count(*) FROM apalis.jobs WHERE job_type = queue AND run_at > now()
+                AND NOT due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts)))
+                AS "later!",
+            (SELECT count(*) FROM apalis.jobs WHERE job_type = queue AND lock_by IS NOT NULL) AS "held!",
+            (SELECT count(*) FROM apalis.jobs WHERE job_type = queue
+                AND status = 'Failed' AND attempts >= max_attempts) AS "dead!",
+            (SELECT count(*) FROM apalis.jobs WHERE job_type = queue AND status = 'Killed') AS "discarded!",
+            greatest(0, extract(epoch FROM now() - least(
+                (SELECT min(run_at) FROM apalis.jobs WHERE job_type = queue
+                    AND due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))),
+                (SELECT min(run_at) FROM apalis.jobs WHERE job_type = queue AND run_at <= now()
+                    AND NOT due AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts)))
+            )))::double precision AS "oldest_seconds!"
+        FROM unnest($1::text[]) AS queue"#,
         queues
     )
     .fetch_all(pool)

@@ -5,7 +5,7 @@ mod key_file;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub struct Settings {
     pub edge: Edge,
     /// The API.
     pub api: Api,
+    /// The operators' listener.
+    pub operator: Operator,
     /// The workers.
     pub workers: Workers,
     /// Outgoing mail.
@@ -219,6 +221,16 @@ impl Api {
     }
 }
 
+/// `[operator]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// Where operators reach it.
+    pub listen: SocketAddr,
+    /// Connection URL of the operators' role; may hold a password. Empty: nothing is served.
+    pub database_url: Secret<String>,
+}
+
 /// `[workers]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -226,11 +238,34 @@ pub struct Workers {
     /// Metrics and health listener.
     pub metrics_listen: SocketAddr,
     /// Jobs of one queue at the same time.
-    pub concurrency: usize,
+    pub concurrency: NonZeroUsize,
+    /// The same for single queues.
+    pub concurrency_of: BTreeMap<String, NonZeroUsize>,
     grace_period_seconds: u64,
+    silence_seconds: NonZeroU64,
+    done_kept_hours: u64,
+    dead_kept_days: u64,
 }
 
 impl Workers {
+    /// How long a worker may be silent before it is taken for dead.
+    #[must_use]
+    pub const fn silence(&self) -> Duration {
+        Duration::from_secs(self.silence_seconds.get())
+    }
+
+    /// How long finished jobs are kept.
+    #[must_use]
+    pub const fn done_kept(&self) -> Duration {
+        Duration::from_hours(self.done_kept_hours)
+    }
+
+    /// How long dead and discarded jobs are kept.
+    #[must_use]
+    pub const fn dead_kept(&self) -> Duration {
+        Duration::from_hours(24 * self.dead_kept_days)
+    }
+
     /// How long running jobs may go on at a stop.
     #[must_use]
     pub const fn grace_period(&self) -> Duration {
@@ -309,10 +344,8 @@ impl Settings {
         if self.api.public_url.ends_with('/') || !self.api.public_url.starts_with("http") {
             return refuse("api.public_url must be an http(s) URL without a slash at the end");
         }
-        if self.api.password_hashes_at_once == 0 || self.workers.concurrency == 0 {
-            return refuse(
-                "api.password_hashes_at_once and workers.concurrency must be at least 1",
-            );
+        if self.api.password_hashes_at_once == 0 {
+            return refuse("api.password_hashes_at_once must be at least 1");
         }
         Ok(())
     }

@@ -29,7 +29,8 @@ impl PageLimit {
     }
 
     /// One row more than the page: whether it is there tells whether there is another page.
-    pub(crate) fn probe(self) -> i64 {
+    #[must_use]
+    pub fn probe(self) -> i64 {
         i64::from(self.0) + 1
     }
 
@@ -49,7 +50,8 @@ pub struct Rows<T> {
 
 impl<T> Rows<T> {
     /// Cuts the probe row off.
-    pub(crate) fn cut(mut rows: Vec<T>, limit: PageLimit, id: impl Fn(&T) -> Uuid) -> Self {
+    #[must_use]
+    pub fn cut(mut rows: Vec<T>, limit: PageLimit, id: impl Fn(&T) -> Uuid) -> Self {
         let more = rows.len() > limit.rows();
         rows.truncate(limit.rows());
         let next = if more { rows.last().map(id) } else { None };

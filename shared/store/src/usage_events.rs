@@ -1,7 +1,7 @@
 //! Usage that applications tell of: events, each accepted once, in a call of the database's own
 //! (migration 0011). No table of it can be read or written here.
 
-use domain::id::{ServiceCredentialId, TenantId};
+use domain::id::{PlatformCredentialId, TenantId};
 use domain::meter::MeterName;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -44,7 +44,7 @@ pub enum Intake {
 /// When the database is gone; then none is counted.
 pub async fn submit(
     tx: &mut ControlTx,
-    credential: ServiceCredentialId,
+    credential: PlatformCredentialId,
     call: Uuid,
     events: &[UsageEvent],
 ) -> Result<Vec<Intake>, Error> {

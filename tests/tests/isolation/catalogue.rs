@@ -3,17 +3,18 @@
 use harness::{Servers, TestDatabase};
 
 /// Tables without row-level security, each for a reason that its migration states.
-pub(crate) const CONTROL_TABLES: [&str; 20] = [
+pub(crate) const CONTROL_TABLES: [&str; 21] = [
     "idempotency_keys",
     "login_attempts",
     "meters",
+    "operator_events",
     "plan_prices",
     "plan_versions",
+    "platform_credentials",
     "platform_data_keys",
     "policy_changes",
     "policy_feed",
     "refresh_tokens",
-    "service_credentials",
     "sessions",
     "signing_keys",
     "usage_batch_rows",
@@ -254,7 +255,7 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
     expect_test::expect![[r#"
         [
             "check_usage of pytake_rollup search_path=pg_catalog, public work_mem=128MB enable_nestloop=off",
-            "enqueue of pytake_owner search_path=pg_catalog, public",
+            "enqueue_all of pytake_owner search_path=pg_catalog, public",
             "fold_usage of pytake_rollup search_path=pg_catalog, public work_mem=128MB",
             "forget_policy_changes of pytake_owner search_path=pg_catalog, public",
             "keep_up_usage of pytake_owner search_path=pg_catalog, public",

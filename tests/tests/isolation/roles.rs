@@ -5,7 +5,7 @@ use harness::Servers;
 
 use crate::catalogue::CONTROL_TABLES;
 
-const APPLICATION_ROLES: &str = "'pytake_api', 'pytake_worker', 'pytake_edge'";
+const APPLICATION_ROLES: &str = "'pytake_api', 'pytake_worker', 'pytake_edge', 'pytake_operator'";
 
 async fn find(query: String) -> Vec<String> {
     let database = Servers::shared().await.database().await;
@@ -27,12 +27,12 @@ async fn no_role_of_ours_is_a_superuser_or_bypasses_policies() {
 }
 
 #[tokio::test]
-async fn only_the_three_programs_roles_may_log_in() {
+async fn only_the_programs_roles_and_the_operators_may_log_in() {
     let found = find(
         "SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'pytake\\_%' AND rolcanlogin ORDER BY 1"
             .to_owned(),
     );
-    assert_eq!(found.await, ["pytake_api", "pytake_edge", "pytake_worker"]);
+    assert_eq!(found.await, ["pytake_api", "pytake_edge", "pytake_operator", "pytake_worker"]);
 }
 
 #[tokio::test]
@@ -113,13 +113,14 @@ async fn the_control_tables_are_open_to_these_roles_only() {
             "idempotency_keys: pytake_api INSERT+SELECT+UPDATE, pytake_worker DELETE+SELECT",
             "login_attempts: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "meters: pytake_api SELECT, pytake_rollup SELECT, pytake_worker SELECT",
+            "operator_events: pytake_operator INSERT+SELECT, pytake_worker INSERT",
             "plan_prices: pytake_api SELECT, pytake_worker SELECT",
             "plan_versions: pytake_api SELECT, pytake_edge_views SELECT, pytake_worker SELECT",
+            "platform_credentials: pytake_api SELECT, pytake_operator SELECT",
             "platform_data_keys: pytake_api SELECT, pytake_worker SELECT",
             "policy_changes: pytake_edge_views SELECT",
             "policy_feed: pytake_edge_views SELECT",
             "refresh_tokens: pytake_api DELETE+INSERT+SELECT+UPDATE",
-            "service_credentials: pytake_api SELECT",
             "sessions: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "signing_keys: pytake_api SELECT",
             "usage_batch_rows: pytake_rollup INSERT+SELECT",
@@ -139,7 +140,7 @@ async fn the_control_tables_are_open_to_these_roles_only() {
 async fn nobody_may_change_or_remove_an_audit_event() {
     let found = find(
         "SELECT grantee || ' ' || privilege_type FROM information_schema.role_table_grants
-         WHERE table_name = 'audit_events' AND grantee <> 'pytake_owner'
+         WHERE table_name IN ('audit_events', 'operator_events') AND grantee <> 'pytake_owner'
              AND privilege_type NOT IN ('SELECT', 'INSERT')"
             .to_owned(),
     );

@@ -83,6 +83,7 @@ async fn the_migration_differs_from_the_librarys_only_as_reviewed() {
         - function get_jobs(worker_id text, v_job_type text, v_job_count integer DEFAULT 5) SETOF apalis.jobs 76e7351699a156037eb1e46299742f71
         - function notify_new_jobs() trigger 615e35fcefa69ffcebd7f9431b44b4eb
         - function push_job(job_type text, job json DEFAULT NULL::json, status text DEFAULT 'Pending'::text, run_at timestamp with time zone DEFAULT now(), max_attempts integer DEFAULT 25, priority integer DEFAULT 0) apalis.jobs 9b5e48a289b3bea951a6ff2815db07d2
+        - index UNIQUE apalis.jobs USING btree (job_type, idempotency_key)
         - index apalis.jobs USING btree (job_type, priority DESC, run_at) WHERE ((status = 'Pending'::text) OR ((status = 'Failed'::text) AND (attempts < max_attempts)))
         - index apalis.jobs USING btree (lock_by)
         - index apalis.workers USING btree (worker_type)
@@ -90,6 +91,7 @@ async fn the_migration_differs_from_the_librarys_only_as_reviewed() {
         + column jobs 12 priority integer not null default 0
         + column jobs 15 tenant_id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid
         + column jobs 16 due boolean not null default false
+        + column jobs 17 errors jsonb not null default '[]'::jsonb
         + column schedules 1 name text not null
         + column schedules 2 last_tick timestamp with time zone not null"#]].assert_eq(&differences.join("\n"));
 

@@ -3,8 +3,12 @@
 
 mod enqueue;
 mod fairness;
+mod kills;
 mod library;
 mod mail_server;
+mod repair;
+mod retention;
+mod runtime;
 mod schedule;
 mod settle;
 mod worker;

@@ -131,18 +131,15 @@ async fn a_payload_that_cannot_be_read_is_a_dead_letter_and_stops_nothing() {
 #[tokio::test]
 async fn a_job_in_the_hands_of_a_killed_worker_is_done_by_another() {
     let server = MailServer::start(Answer::Silence).await;
-    let mut app =
-        App::start_with(AppOptions { settings: server.settings(), ..AppOptions::default() }).await;
+    let mut settings = server.settings();
+    settings.push(("PYTAKE_WORKERS__SILENCE_SECONDS", "2".to_owned()));
+    let mut app = App::start_with(AppOptions { settings, ..AppOptions::default() }).await;
     app.tenant("acme", "Pro").await;
     assert!(poll_async(BOUND, async || (server.callers() > 0).then_some(())).await.is_some());
     app.process("pytake-workers").kill();
     let left = find(&app).await.expect("the job");
     assert!(matches!(left.status.as_str(), "Queued" | "Running"), "{left:?}");
 
-    // The forty seconds after which a worker is taken for dead pass at once.
-    let mut admin = app.database().connect().await;
-    run(&mut admin, "UPDATE apalis.workers SET last_seen = last_seen - interval '41 seconds'")
-        .await;
     server.answer(Answer::Accept);
     app.restart("pytake-workers").await;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use credentials::mail_token::Purpose;
-use domain::id::{InvitationId, TenantId, UserId};
+use domain::id::{InvitationId, JobId, TenantId, UserId};
 use jobs::catalog::SendEmail;
 use store::invitations::InvitationStatus;
 use store::{Error, invitations, mail_facts};
@@ -41,13 +41,13 @@ impl Perform for SendEmail {
         }
         .context("the message cannot be drafted")?;
         match drafted {
-            Ok(message) => send(app, &message, &attempt.job_id).await,
+            Ok(message) => send(app, &message, attempt.job_id).await,
             Err(reason) => Ok(Outcome::Discard(reason.to_owned())),
         }
     }
 }
 
-async fn send(app: &App, message: &Message, job_id: &str) -> anyhow::Result<Outcome> {
+async fn send(app: &App, message: &Message, job_id: JobId) -> anyhow::Result<Outcome> {
     let composed = match Composed::new(message, app.outbox.from(), job_id) {
         Ok(composed) => composed,
         Err(error @ Uncomposable::Address(_)) => return Ok(Outcome::Discard(error.to_string())),

@@ -36,6 +36,9 @@ impl Files {
 
 #[cfg(test)]
 mod tests {
+    use domain::id::JobId;
+    use uuid::Uuid;
+
     use super::*;
 
     #[tokio::test]
@@ -47,13 +50,13 @@ mod tests {
             .to("b@example.com".parse().unwrap())
             .body(String::from("text"))
             .unwrap();
-        let message = Composed { job_id: "01".to_owned(), email };
+        let message = Composed { job_id: JobId::from_uuid(Uuid::from_u128(1)), email };
         files.put(&message).await.unwrap();
         files.put(&message).await.unwrap();
         let names: Vec<_> = std::fs::read_dir(dir.path().join("a/b"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        assert_eq!(names, ["01.eml"]);
+        assert_eq!(names, ["job_00000000000000000000000001.eml"]);
     }
 }

@@ -3,6 +3,7 @@
 //! The parts are 7bit, or 8bit where a name needs it, and never quoted-printable: that would break links
 //! over lines, and people and scripts copy them from the text.
 
+use domain::id::JobId;
 use lettre::address::AddressError;
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
@@ -22,7 +23,7 @@ pub(crate) struct Message {
 #[derive(Debug)]
 pub(crate) struct Composed {
     /// Names the message: the same in each attempt.
-    pub(crate) job_id: String,
+    pub(crate) job_id: JobId,
     /// The message.
     pub(crate) email: lettre::Message,
 }
@@ -61,7 +62,7 @@ impl Composed {
     pub(crate) fn new(
         message: &Message,
         from: &Mailbox,
-        job_id: &str,
+        job_id: JobId,
     ) -> Result<Self, Uncomposable> {
         let email = lettre::Message::builder()
             .message_id(Some(format!("<{job_id}@{}>", from.email.domain())))
@@ -73,7 +74,7 @@ impl Composed {
                     .singlepart(part(ContentType::TEXT_PLAIN, &message.text))
                     .singlepart(part(ContentType::TEXT_HTML, &message.html)),
             )?;
-        Ok(Self { job_id: job_id.to_owned(), email })
+        Ok(Self { job_id, email })
     }
 }
 
@@ -109,7 +110,9 @@ mod tests {
         let words = Invitation::new(&facts, &link, Timestamp::UNIX_EPOCH);
         let message = Message::of(&facts.email, &words).unwrap();
         let from = "PyTake <no-reply@example.com>".parse().unwrap();
-        let composed = Composed::new(&message, &from, "01M84MHN9ZHYXJCGX1C2C8P33D").unwrap();
+        let composed =
+            Composed::new(&message, &from, "job_01m84mhn9zhyxjcgx1c2c8p33d".parse().unwrap())
+                .unwrap();
         let text = String::from_utf8(composed.email.formatted()).unwrap();
         assert!(text.lines().any(|line| line == link), "{text}");
         text
@@ -119,7 +122,7 @@ mod tests {
     fn names_tenant_and_inviter_and_keeps_the_link_whole() {
         let text = composed("Acme", Some("Ada"));
         for line in [
-            "Message-ID: <01M84MHN9ZHYXJCGX1C2C8P33D@example.com>",
+            "Message-ID: <job_01m84mhn9zhyxjcgx1c2c8p33d@example.com>",
             "To: bo@example.com",
             "Subject: Ada invites you to join Acme on PyTake",
             "Ada invites you to join Acme on PyTake.",

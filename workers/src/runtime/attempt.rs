@@ -6,37 +6,56 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
 use apalis_core::task::from_request::FromRequest;
-use apalis_core::task::task_id::TaskId;
+use domain::id::JobId;
 use futures::FutureExt;
+use tracing::Instrument;
 
 use crate::app::App;
 use crate::runtime::Perform;
+use crate::runtime::fleet::Running;
 use crate::runtime::outcome::{Ending, Outcome, aborted, failed};
+
+/// Longest reason that is stored.
+const REASON_CHARS_MAX: usize = 2_000;
 
 /// Which attempt of which job.
 #[derive(Debug, Clone)]
-pub(crate) struct Attempt {
+pub struct Attempt {
     /// The job's id: the same in each attempt.
-    pub(crate) job_id: String,
+    pub job_id: JobId,
     /// From 1.
-    pub(crate) number: usize,
+    pub number: usize,
     /// The last one's number: the job's own, as it was stored, since the database goes by that.
-    pub(crate) last: usize,
+    pub last: usize,
+    /// How long the job has waited since it was due, by the database's clock.
+    pub waited: Duration,
+    /// W3C trace context of the job's cause.
+    pub traceparent: Option<String>,
 }
 
+/// The job library handed out a job whose id is not its own form of one.
+#[derive(Debug, thiserror::Error)]
+#[error("the job has no id that can be read")]
+pub struct Nameless;
+
 impl<Args: Sync> FromRequest<Task<Args>> for Attempt {
-    type Error = <TaskId as FromRequest<Task<Args>>>::Error;
+    type Error = Nameless;
 
     async fn from_request(task: &Task<Args>) -> Result<Self, Self::Error> {
+        let id = task.task_id().ok_or(Nameless)?.to_string();
+        let metadata = task.ctx().metadata();
+        let waited = metadata.get("waited_us").and_then(|text| text.parse().ok());
         Ok(Self {
-            job_id: TaskId::from_request(task).await?.to_string(),
+            job_id: jobs::repair::job_id(&id).map_err(|_| Nameless)?,
             number: task.attempt(),
             last: task.max_attempts().unwrap_or(usize::MAX),
+            waited: Duration::from_micros(waited.unwrap_or_default()),
+            traceparent: metadata.get("traceparent").map(str::to_owned),
         })
     }
 }
@@ -47,19 +66,37 @@ impl Attempt {
     }
 }
 
-/// Makes an attempt. What it returns is for the library, which stores it.
+/// Makes an attempt, `running` as long as it does. What it returns is for the library, which stores it.
 pub(crate) async fn make<J: Perform>(
     app: Arc<App>,
+    running: Running,
     payload: Vec<u8>,
     attempt: Attempt,
 ) -> Result<(), BoxDynError> {
+    let Attempt { job_id, number, traceparent, .. } = &attempt;
+    let span = tracing::info_span!(
+        "job", queue = J::QUEUE, job.id = %job_id, attempt = number,
+        traceparent = traceparent.as_deref().unwrap_or_default()
+    );
+    let result = attempted::<J>(&app, &payload, &attempt).instrument(span).await;
+    drop(running);
+    result
+}
+
+async fn attempted<J: Perform>(
+    app: &App,
+    payload: &[u8],
+    attempt: &Attempt,
+) -> Result<(), BoxDynError> {
     let started = Instant::now();
-    let (ending, result) = match jobs::decode::<J>(&payload) {
-        Ok(job) => settle(&app, &attempt, guarded(job, &app, &attempt).await).await,
+    app.metrics.started(J::QUEUE, attempt.waited);
+    let (ending, result) = match jobs::decode::<J>(payload) {
+        Ok(job) => settle(app, attempt, guarded(job, app, attempt).await).await,
         Err(error) => (Ending::Undecodable, Err(error.to_string())),
     };
-    app.metrics.attempted(J::QUEUE, ending, started.elapsed());
-    let Attempt { job_id, number, .. } = &attempt;
+    app.metrics.ended(J::QUEUE, ending, started.elapsed());
+    let result = result.map_err(|reason| reason.chars().take(REASON_CHARS_MAX).collect::<String>());
+    let Attempt { job_id, number, .. } = attempt;
     match (ending, result) {
         (Ending::Done, _) | (_, Ok(())) => {
             tracing::debug!("{} job {job_id} is done", J::QUEUE);
@@ -105,8 +142,7 @@ async fn settle(
         Ok(Outcome::Discard(reason)) => (Ending::Discarded, Err(reason)),
         Ok(Outcome::RetryAfter(pause, reason)) => {
             // Without it the job comes back after the usual pause: sooner than asked, no harm else.
-            if let Err(error) =
-                jobs::queue::postpone(app.store.pool(), &attempt.job_id, pause).await
+            if let Err(error) = jobs::queue::postpone(app.store.pool(), attempt.job_id, pause).await
             {
                 tracing::warn!("the pause of job {} is not stored: {error}", attempt.job_id);
             }

@@ -20,13 +20,13 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::runtime::Perform;
 use crate::runtime::attempt::{self, Attempt};
-use crate::runtime::fleet::Fleet;
-use crate::runtime::keep_alive::{HEARTBEAT, HEARTBEATS_MISSED_MAX};
+use crate::runtime::fleet::{Fleet, Worker};
 use crate::runtime::payload::{Payload, Untouched};
 use crate::runtime::poll::WakeOrInterval;
 
-/// Jobs fetched at a time. While fetched jobs wait for a slot, the library stores no results: so only a few.
-const BATCH_MAX: usize = 8;
+/// The library's own heartbeat, and how many may be missed: never, in effect. `keep_alive` does both better.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+const HEARTBEATS_MISSED_MAX: usize = 24 * 60;
 /// Pause before the first restart; doubles from there.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause before a restart.
@@ -72,13 +72,17 @@ pub(crate) async fn work<J: Perform>(mut crew: Crew) {
 
 /// Runs one worker: Ok when it was stopped, otherwise why it ended.
 async fn one_worker<J: Perform>(crew: &mut Crew) -> Result<(), MonitorError> {
-    let (name, waker) = crew.fleet.enlist(J::QUEUE);
+    let (worker, waker) = crew.fleet.enlist(J::QUEUE);
+    let name = worker.name.clone();
     tracing::info!("worker {name} starts");
-    let monitor = monitor::<J>(crew, name.clone(), waker);
+    let monitor = monitor::<J>(crew, worker.clone(), waker);
     let context = monitor.context();
     let mut running = std::pin::pin!(monitor.run());
     tokio::select! {
-        ended = &mut running => return ended,
+        ended = &mut running => {
+            crew.fleet.mourn(worker);
+            return ended;
+        }
         () = stopped(&mut crew.stop) => {}
     }
     context.shutdown()?;
@@ -89,34 +93,37 @@ async fn one_worker<J: Perform>(crew: &mut Crew) -> Result<(), MonitorError> {
     Ok(())
 }
 
-fn monitor<J: Perform>(crew: &Crew, name: String, waker: Arc<AtomicWaker>) -> Monitor {
+fn monitor<J: Perform>(crew: &Crew, worker: Arc<Worker>, waker: Arc<AtomicWaker>) -> Monitor {
     let app = crew.app.clone();
     let concurrency = crew.concurrency;
     let config = Config::default()
         .queue(J::QUEUE)
-        .batch_size(concurrency.clamp(1, BATCH_MAX))
+        // How many it may hold: get_jobs hands out what is missing to that.
+        .batch_size(concurrency)
+        // A lock that is told late would take a job from whoever has it by then, and the fetch has locked it already.
+        .lock_tasks(false)
         .heartbeat_interval(HEARTBEAT)
         .missed_heartbeats(HEARTBEATS_MISSED_MAX);
     // Inside `register`, because only there `parallelize(tokio::spawn)` compiles; without it every job of
     // the queue would share one task, and so one core.
     Monitor::new().register(move |_| {
-        let app = app.clone();
-        let storage = PostgresStorage::<Payload>::new(app.store.pool())
+        let (app, worker) = (app.clone(), worker.clone());
+        let storage = PostgresStorage::<Payload>::new(app.runtime.pool())
             .with_config(config.clone())
             .poll_with_strategy(WakeOrInterval::new(waker.clone()))
             .with_codec(Untouched);
-        WorkerBuilder::new(name.clone())
+        WorkerBuilder::new(worker.name.clone())
             .backend(storage)
             .concurrency(concurrency)
             .parallelize(tokio::spawn)
             .build(move |Payload(payload): Payload, attempt: Attempt| {
-                attempt::make::<J>(app.clone(), payload, attempt)
+                attempt::make::<J>(app.clone(), worker.begin(), payload, attempt)
             })
     })
 }
 
 async fn hand_back(app: &App, worker: &str) {
-    match timeout(HAND_BACK_TIMEOUT, jobs::queue::hand_back(app.store.pool(), worker)).await {
+    match timeout(HAND_BACK_TIMEOUT, jobs::queue::hand_back(app.upkeep.pool(), worker)).await {
         Ok(Ok(0)) => tracing::info!("worker {worker} stopped"),
         Ok(Ok(jobs)) => tracing::info!("worker {worker} stopped and handed back {jobs} jobs"),
         Ok(Err(error)) => tracing::warn!("worker {worker} could not hand back its jobs: {error}"),

@@ -6,7 +6,7 @@ use apalis_core::error::{AbortError, BoxDynError};
 
 /// What a handler answers. An unexpected error is an answer too: tried again after the usual pause.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// Done.
     Done,
     /// Not yet; not before this pause is over. Counts as an attempt.

@@ -38,3 +38,53 @@ impl PollStrategy for WakeOrInterval {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Drives the strategy once, as a worker does, and sleeps until somebody wakes it.
+    async fn sleep(strategy: &mut WakeOrInterval) {
+        let snapshot = PollSnapshot {
+            consecutive_ready: 0,
+            total_ready: 0,
+            total_pending: 0,
+            idle_for: Duration::ZERO,
+        };
+        let mut driven = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut driven, true) {
+                return Poll::Ready(());
+            }
+            let _ = strategy.poll_drive(context, &snapshot);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_interval_wakes_every_time() {
+        let mut strategy = WakeOrInterval::new(Arc::default());
+        for _ in 0..3 {
+            sleep(&mut strategy).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wake_up_wakes_every_time() {
+        let waker = Arc::new(AtomicWaker::new());
+        let mut strategy = WakeOrInterval::new(waker.clone());
+        strategy.interval = interval(Duration::from_hours(1));
+        strategy.interval.tick().await;
+        for _ in 0..3 {
+            let waker = waker.clone();
+            let waking = async {
+                tokio::task::yield_now().await;
+                waker.wake();
+            };
+            tokio::join!(sleep(&mut strategy), waking);
+        }
+    }
+}

@@ -22,27 +22,26 @@ const EACH_MAX: usize = 1_000;
 
 /// A job that comes by the clock.
 #[derive(Clone, Copy)]
-pub(crate) struct Schedule {
+pub struct Schedule {
     /// Stable: the mark is kept under it.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Ticks are the multiples of this since 1970, so that every process finds the same.
-    pub(crate) every: SignedDuration,
+    pub every: SignedDuration,
     /// What becomes of ticks that were missed.
-    pub(crate) catch_up: CatchUp,
+    pub catch_up: CatchUp,
     /// Adds the job of a tick.
-    pub(crate) add: Add,
+    pub add: Add,
 }
 
 /// Adds the job of a tick.
-pub(crate) type Add = for<'t> fn(&'t mut ControlTx, Timestamp) -> BoxFuture<'t, Result<(), Error>>;
+pub type Add = for<'t> fn(&'t mut ControlTx, Timestamp) -> BoxFuture<'t, Result<(), Error>>;
 
 /// What becomes of ticks that were missed while no process ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CatchUp {
+pub enum CatchUp {
     /// One job for all of them.
     Once,
     /// A job for each, in order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for billing, whose every period is closed"))]
     Each,
 }
 

@@ -69,7 +69,7 @@ pub(crate) async fn forgot(
         // One mail an hour: asking again only lets the same link work for longer.
         let hour = app.now().as_second() / 3_600;
         let once = format!("reset-password {} {generation} {hour}", user.id);
-        let options = jobs::Options { idempotency_key: Some(&once), ..jobs::Options::default() };
+        let options = jobs::Options { idempotency_key: Some(once), ..jobs::Options::default() };
         jobs::enqueue(&mut tx, &job, options).await?;
     }
 

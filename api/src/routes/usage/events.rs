@@ -8,25 +8,26 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use credentials::service_key::ServiceKey;
+use domain::credential::PlatformCredentialKind;
 use domain::faults::{Fault, Faults};
-use domain::id::ServiceCredentialId;
 use domain::problem::ProblemKind;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 use store::usage_events::{self, Intake, UsageEvent};
-use store::{ControlTx, meters, service_credentials};
+use store::{meters, platform_credentials};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::{App, random};
 use crate::authorized::Anyone;
-use crate::extract::BODY_BYTES_MAX;
+use crate::extract::{BODY_BYTES_MAX, bearer_key};
 use crate::problem::Problem;
 use crate::routes::usage::events::cloud_event::Expected;
 
+/// Whose keys are taken.
+const SERVICE: PlatformCredentialKind = PlatformCredentialKind::Service;
 /// Events of one call.
 const EVENTS_MAX: usize = 1_000;
 
@@ -129,11 +130,13 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<IntakeBody>, Problem> {
-    let key = service_key(&headers)?;
+    let key = bearer_key(&headers, SERVICE).ok_or_else(unauthenticated)?;
     let batch = is_batch(&headers)?;
     let mut tx = app.store.control().await?;
     // Before the body is looked at: what strangers send is not worth parsing.
-    let credential = credential(&app, &mut tx, &key).await?;
+    let hash = key.hash(&app.keys.platform_keys);
+    let credential = platform_credentials::find(&mut tx, SERVICE, &hash, app.now()).await?;
+    let credential = credential.ok_or_else(unauthenticated)?;
     let values = values(&body.map_err(|rejection| unreadable(&rejection))?, batch)?;
 
     let expected = Expected::new(meters::list(&mut tx).await?, app.now());
@@ -152,14 +155,6 @@ pub(crate) async fn submit(
     answer(&values, parsed, intake)
 }
 
-/// The key that the caller sends.
-fn service_key(headers: &HeaderMap) -> Result<ServiceKey, Problem> {
-    let text = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let text = text.and_then(|text| text.split_once(' '));
-    let key = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    key.and_then(|(_, key)| ServiceKey::parse(key.trim()).ok()).ok_or_else(unauthenticated)
-}
-
 /// One answer for a key that is missing, malformed, unknown or revoked.
 fn unauthenticated() -> Problem {
     Problem::new(
@@ -167,15 +162,6 @@ fn unauthenticated() -> Problem {
         "This needs a service key in force, as `Authorization: Bearer svc_…`; operators make one with \
          `pytake-api service-credential create`.",
     )
-}
-
-async fn credential(
-    app: &App,
-    tx: &mut ControlTx,
-    key: &ServiceKey,
-) -> Result<ServiceCredentialId, Problem> {
-    let found = service_credentials::find(tx, &key.hash(&app.keys.service_keys)).await?;
-    found.ok_or_else(unauthenticated)
 }
 
 /// Whether the body must be a list, or must not; `None`: as it is.

@@ -8,15 +8,19 @@ use credentials::mail_token::MailTokenKey;
 use domain::clock::SystemClock;
 use domain::secret::Secret;
 use jobs::catalog::Job;
+use jobs::queue::Retention;
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 use settings::{Mail, MailTransport};
 use store::Store;
+use uuid::Uuid;
 
 use super::*;
+use crate::app::Limits;
 use crate::jobs::usage::roll_up::OneAtATime;
 use crate::mail::outbox::Outbox;
 use crate::metrics::Metrics;
+use crate::runtime::fleet::Fleet;
 
 #[derive(Serialize, Deserialize)]
 enum Trial {
@@ -56,8 +60,13 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         from: "a@example.com".to_owned(),
     };
     let nowhere = limits::Server::parse("redis://127.0.0.1:1").unwrap();
+    let store = Store::connect_lazy(&url, 1, Duration::from_millis(10)).unwrap();
+    let retention = Retention { done: Duration::ZERO, dead: Duration::ZERO };
     Arc::new(App {
-        store: Store::connect_lazy(&url, 1, Duration::from_millis(10)).unwrap(),
+        store: store.clone(),
+        runtime: store.clone(),
+        upkeep: store,
+        limits: Limits { silence: Duration::from_secs(30), retention },
         mail_tokens: MailTokenKey::new(&SymmetricKey::new(Secret::new([1; 32]))),
         public_url: "http://localhost".to_owned(),
         outbox: Outbox::open(&mail).unwrap(),
@@ -73,6 +82,7 @@ async fn every_ending_is_told_apart() {
     let registry = Registry::new();
     let dir = tempfile::tempdir().unwrap();
     let app = app(&registry, dir.path());
+    let (worker, _) = Fleet::new([Trial::QUEUE]).enlist(Trial::QUEUE);
     for (job, number, expected) in [
         (r#""Done""#, 1, None),
         (r#""Error""#, 1, Some(("above: below", false))),
@@ -82,9 +92,15 @@ async fn every_ending_is_told_apart() {
         (r#""Discard""#, 1, Some(("AbortError: old", true))),
         ("1", 1, Some(("AbortError: the payload cannot be read", true))),
     ] {
-        let attempt = Attempt { job_id: "01".to_owned(), number, last: 3 };
+        let attempt = Attempt {
+            job_id: JobId::from_uuid(Uuid::nil()),
+            number,
+            last: 3,
+            waited: Duration::from_millis(7),
+            traceparent: None,
+        };
         let payload = format!(r#"{{"version":1,"job":{job}}}"#).into_bytes();
-        let ended = make::<Trial>(app.clone(), payload, attempt).await;
+        let ended = make::<Trial>(app.clone(), worker.begin(), payload, attempt).await;
         match (ended, expected) {
             (Ok(()), None) => {}
             (Err(error), Some((text, aborts))) => {
@@ -95,9 +111,14 @@ async fn every_ending_is_told_apart() {
         }
     }
     let counted = String::from_utf8(telemetry::render(&registry).unwrap()).unwrap();
-    for line in
-        ["done\",queue=\"trial\"} 1", "retry\",queue=\"trial\"} 3", "dead\",queue=\"trial\"} 1"]
-    {
+    for line in [
+        "done\",queue=\"trial\"} 1",
+        "retry\",queue=\"trial\"} 3",
+        "dead\",queue=\"trial\"} 1",
+        "pytake_job_attempts_started_total{queue=\"trial\"} 7",
+        "pytake_job_wait_seconds_bucket{queue=\"trial\",le=\"0.005\"} 0",
+        "pytake_job_wait_seconds_bucket{queue=\"trial\",le=\"0.01\"} 7",
+    ] {
         assert!(counted.contains(line), "{line} is not in {counted}");
     }
 }

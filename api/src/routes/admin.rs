@@ -1,0 +1,4 @@
+//! For operators, on their own listener.
+
+pub(crate) mod jobs;
+pub(crate) mod queues;
