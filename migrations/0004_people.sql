@@ -101,6 +101,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON users, sessions, refresh_tokens, login_a
 -- Whom to mail; never the password's hash.
 GRANT SELECT (id, email, name, email_verified_at, email_generation, password_generation)
     ON users TO pytake_worker;
+-- What to mail about a sign-in.
+GRANT SELECT (id, user_id, created_at, address, user_agent, revoked_at) ON sessions TO pytake_worker;
 GRANT SELECT, INSERT, UPDATE ON memberships, invitations TO pytake_api, pytake_worker;
 
 -- Which tenants a person belongs to: the one question about people that crosses tenants.

@@ -1,9 +1,13 @@
 //! Sessions: what signing up and signing in hand out, and what refreshing exchanges.
 
+use std::net::IpAddr;
+
 use credentials::access_token::Claims;
 use credentials::refresh_token::RefreshToken;
 use domain::id::{SessionId, TenantId, UserId};
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
+use jobs::catalog::SendEmail;
 use serde::Serialize;
 use store::Tx;
 use store::sessions::{self, Session};
@@ -12,6 +16,10 @@ use utoipa::ToSchema;
 use crate::app::{App, random};
 use crate::problem::Problem;
 
+/// A network that a person has not used for so long is new to them.
+const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(24 * 90);
+/// What is one network: the part of an address that stays while a subscriber's changes.
+const NETWORK_BITS: (u8, u8) = (24, 48);
 /// How the user proved who they are (RFC 8176).
 const BY_PASSWORD: &str = "pwd";
 
@@ -32,7 +40,7 @@ pub(crate) struct Tokens {
 /// From where a session is begun.
 pub(crate) struct Device {
     /// The caller's address.
-    pub(crate) address: std::net::IpAddr,
+    pub(crate) address: IpAddr,
     /// The program, as it names itself.
     pub(crate) user_agent: Option<String>,
 }
@@ -69,11 +77,32 @@ pub(crate) async fn begin(
         address: Some(device.address),
         user_agent: device.user_agent.map(|text| text.chars().take(300).collect()),
     };
+    if earned == Earned::ByPassword {
+        warn(tx, &session, device.address).await?;
+    }
     sessions::insert(tx, &session).await?;
     let refresh_token = RefreshToken::generate(random());
     let hash = app.keys.refresh_tokens.hash(&refresh_token);
     sessions::insert_refresh_token(tx, session.id, &hash, now).await?;
     tokens(app, &session, &refresh_token)
+}
+
+/// Has the person told, if they were here before, but not from this network lately.
+async fn warn(tx: &mut impl Tx, session: &Session, address: IpAddr) -> Result<(), Problem> {
+    let (v4, v6) = NETWORK_BITS;
+    let bits = if address.is_ipv4() { v4 } else { v6 };
+    let network = IpNet::new(address, bits).map_err(Problem::internal)?.trunc();
+    let now = session.created_at;
+    let since = now.checked_sub(KNOWN_FOR).map_err(Problem::internal)?;
+    let before = sessions::before(tx, session.user_id, network, since).await?;
+    if !before.any || before.from_network {
+        return Ok(());
+    }
+    let day = now.as_second() / 86_400;
+    let once = format!("sign-in {} {network} {day}", session.user_id);
+    let options = jobs::Options { idempotency_key: Some(once), ..jobs::Options::default() };
+    jobs::enqueue(tx, &SendEmail::SignInAlert { session_id: session.id }, options).await?;
+    Ok(())
 }
 
 /// The tokens of `session`, with `refresh_token` as the one to exchange next.

@@ -36,7 +36,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Renew docs/openapi.json from the API's own words.
+    /// Renew docs/openapi.json and docs/openapi-operator.json from the API's own words.
     Openapi {
         /// Change nothing; fail where it is stale.
         #[arg(long)]

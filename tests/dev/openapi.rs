@@ -1,4 +1,4 @@
-//! `cargo dev openapi`: the API's description as a file, so that a change of the API is a diff to review.
+//! `cargo dev openapi`: the API's descriptions as files, so that a change of the API is a diff to review.
 
 use std::process::Command;
 
@@ -7,21 +7,31 @@ use harness::{program, root};
 
 use crate::say;
 
+/// The file of each listener's description, and what prints it.
+const DESCRIPTIONS: [(&str, &[&str]); 2] = [
+    ("docs/openapi.json", &["openapi"]),
+    ("docs/openapi-operator.json", &["openapi", "--operator"]),
+];
+
 pub(crate) fn run(check: bool) -> Result<()> {
-    let output = Command::new(program("pytake-api")?).arg("openapi").output()?;
+    DESCRIPTIONS.into_iter().try_for_each(|(file, arguments)| renew(file, arguments, check))
+}
+
+fn renew(file: &str, arguments: &[&str], check: bool) -> Result<()> {
+    let output = Command::new(program("pytake-api")?).args(arguments).output()?;
     if !output.status.success() {
         bail!("`pytake-api openapi` failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     let text = String::from_utf8(output.stdout).context("the description is text")?;
-    let path = root().join("docs/openapi.json");
+    let path = root().join(file);
     if std::fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
-        say::step("docs/openapi.json is fresh");
+        say::step(&format!("{file} is fresh"));
         return Ok(());
     }
     if check {
-        bail!("docs/openapi.json is stale: run `cargo dev openapi` and review the difference");
+        bail!("{file} is stale: run `cargo dev openapi` and review the difference");
     }
     std::fs::write(&path, text)?;
-    say::step("docs/openapi.json was renewed; review the difference");
+    say::step(&format!("{file} was renewed; review the difference"));
     Ok(())
 }

@@ -86,7 +86,7 @@ async fn start(place: &Place, options: &Options) -> Result<Running> {
     let urls = servers.role_urls(place).await?;
     say::step("starting edge, API and workers");
     let programs = programs::start(place, &settings, options, &servers, &urls, &secrets).await?;
-    tour::write_env(place, &programs, &servers)?;
+    tour::write_env(place, &programs, &servers, &settings)?;
     let demo = seed::ensure(place, programs.proxy_url(), &settings).await?;
     std::fs::write(place.ready(), "")?;
     tour::print(place, &programs, &settings, &demo);

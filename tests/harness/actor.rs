@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::answer::Answer;
 
@@ -179,6 +179,15 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// Invites someone as a user.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn invite(&self, email: &str) {
+        let body = json!({"email": email, "name": "Jane", "role": "User", "send_invite": true});
+        self.post(&self.path("/users"), body).await.expect(201);
+    }
+
     /// A path below the tenant, e.g. `/users`.
     #[must_use]
     pub fn path(&self, below: &str) -> String {

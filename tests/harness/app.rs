@@ -7,7 +7,7 @@ mod checks;
 mod launch;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use credentials::edge_context::PoolKey;
 use serde_json::{Value, json};
@@ -63,7 +63,8 @@ struct Running {
 pub struct App {
     options: AppOptions,
     programs: Vec<Running>,
-    ports: [Port; 2],
+    /// Of the edge, the API and the operators' listener.
+    ports: [Port; 3],
     second_edge: Option<Port>,
     home: TempDir,
     canaries: Canaries,
@@ -92,7 +93,7 @@ impl App {
             if options.own_postgres { Servers::durable().await } else { Servers::shared().await };
         let database = servers.database().await;
         let home = tempfile::Builder::new().prefix("pytake-app-").tempdir().expect("a folder");
-        let ports = [reserve().expect("a port"), reserve().expect("a port")];
+        let ports = [(); 3].map(|()| reserve().expect("a port"));
         let canaries = Canaries::default();
         servers.secrets().canaries().iter().for_each(|secret| canaries.plant(secret));
         let client = Actor::new(format!("http://{}", ports[0].address()), canaries.clone());
@@ -183,6 +184,24 @@ impl App {
     #[must_use]
     pub fn api_url(&self) -> String {
         format!("http://{}", self.ports[1].address())
+    }
+
+    /// The operators' listener's address.
+    #[must_use]
+    pub fn operator_url(&self) -> String {
+        format!("http://{}", self.ports[2].address())
+    }
+
+    /// An operator with a new key.
+    ///
+    /// # Panics
+    /// When none can be made.
+    #[must_use]
+    pub fn operator(&self) -> Actor {
+        let printed = self.command("pytake-api", &["operator-credential", "create", "test"]);
+        let key = printed.lines().next_back().expect("a key");
+        self.canaries.plant(key);
+        self.client.calling(&self.operator_url()).bearing(key)
     }
 
     /// Where `/metrics`, `/healthz` and `/readyz` of a program are.
@@ -314,22 +333,31 @@ impl App {
         PoolKey::derive(&context_key, pool).to_hex().expose().clone()
     }
 
-    /// What `pytake-api service-credential …` prints for an operator.
+    /// What a command of a program prints for whoever is on the machine.
     ///
     /// # Panics
     /// When it fails.
     #[must_use]
-    pub fn service_credential(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(program("pytake-api").expect("the API"));
-        command.arg("service-credential").args(arguments).current_dir(root());
+    pub fn command(&self, name: &str, arguments: &[&str]) -> String {
+        let output = self.try_command(name, arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// As [`Self::command`], whether it fails or not.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn try_command(&self, name: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program(name).expect("a program"));
+        command.args(arguments).current_dir(root());
         for name in settings_variables() {
             command.env_remove(name);
         }
         command.env("PYTAKE_DATABASE__URL", self.database.url());
         command.envs(self.servers.secrets().variables());
-        let output = command.output().expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        command.output().expect("it runs")
     }
 
     /// A new service key: its id, and an application that sends it.
@@ -338,7 +366,7 @@ impl App {
     /// When none can be made.
     #[must_use]
     pub fn application(&self) -> (String, Actor) {
-        let printed = self.service_credential(&["create", "test"]);
+        let printed = self.command("pytake-api", &["service-credential", "create", "test"]);
         let mut lines = printed.lines().rev();
         let (key, id) = (lines.next().expect("a key"), lines.next().expect("an id"));
         self.canaries.plant(key);

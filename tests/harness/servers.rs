@@ -24,7 +24,7 @@ pub const SERVERS_VARIABLE: &str = "HARNESS_SERVERS";
 
 /// Guards the making of the template across processes: `pg_advisory_lock` on the server's own database.
 const TEMPLATE_LOCK: i64 = 0x7079_7461_6b65;
-const ROLES: [&str; 3] = ["pytake_api", "pytake_worker", "pytake_edge"];
+const ROLES: [&str; 4] = ["pytake_api", "pytake_worker", "pytake_edge", "pytake_operator"];
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Description {

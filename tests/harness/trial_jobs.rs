@@ -153,6 +153,8 @@ impl Perform for Trial {
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
             }
             Self::Block { milliseconds, .. } => {
+                // What this task has woken last waits for this very thread: it is let go first.
+                tokio::task::yield_now().await;
                 std::thread::sleep(Duration::from_millis(milliseconds));
             }
             Self::Abort { .. } => std::process::abort(),

@@ -33,6 +33,8 @@ pub struct App {
     pub(crate) mail_tokens: MailTokenKey,
     /// What mailed links start with.
     pub(crate) public_url: String,
+    /// Where people see their account, plan and invoices.
+    pub(crate) account_url: Option<String>,
     /// Where mail goes.
     pub(crate) outbox: Outbox,
     /// Where quotas are kept by what was counted.
@@ -84,6 +86,7 @@ impl App {
             },
             mail_tokens: MailTokenKey::new(&SymmetricKey::new(key)),
             public_url: settings.api.public_url.clone(),
+            account_url: Some(settings.mail.account_url.clone()).filter(|url| !url.is_empty()),
             outbox: Outbox::open(&settings.mail)?,
             quotas: limits::Raiser::new(redis, &settings.redis.key_prefix),
             roll_up: OneAtATime::default(),

@@ -2,7 +2,7 @@
 
 pub(crate) mod message;
 pub(crate) mod outbox;
-pub(crate) mod templates;
+pub(crate) mod words;
 
 mod files;
 mod smtp;

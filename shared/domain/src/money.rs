@@ -24,6 +24,18 @@ impl Currency {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// Digits after the point: how many minor units, as a power of ten, make the unit (ISO 4217).
+    #[must_use]
+    pub const fn minor_digits(self) -> u32 {
+        match &self.0 {
+            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG"
+            | b"RWF" | b"UGX" | b"UYI" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
+            b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
+            b"CLF" | b"UYW" => 4,
+            _ => 2,
+        }
+    }
 }
 
 impl FromStr for Currency {
@@ -78,6 +90,21 @@ pub enum MoneyError {
     OutOfRange,
 }
 
+/// `USD 99.00`, `JPY 500`, `USD -1.25`.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.currency.minor_digits();
+        let unit = 10_u64.pow(digits);
+        let sign = if self.amount_minor < 0 { "-" } else { "" };
+        let amount = self.amount_minor.unsigned_abs();
+        write!(f, "{} {sign}{}", self.currency, amount / unit)?;
+        if digits > 0 {
+            write!(f, ".{:0width$}", amount % unit, width = digits as usize)?;
+        }
+        Ok(())
+    }
+}
+
 impl Money {
     /// The sum of two amounts of one currency.
     ///
@@ -90,5 +117,22 @@ impl Money {
         let amount_minor =
             self.amount_minor.checked_add(other.amount_minor).ok_or(MoneyError::OutOfRange)?;
         Ok(Self { amount_minor, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_shown_in_its_currencys_digits() {
+        let shown = |amount_minor, currency: &str| {
+            Money { amount_minor, currency: currency.parse().unwrap() }.to_string()
+        };
+        assert_eq!(shown(9_900, "USD"), "USD 99.00");
+        assert_eq!(shown(-5, "EUR"), "EUR -0.05");
+        assert_eq!(shown(500, "JPY"), "JPY 500");
+        assert_eq!(shown(1_234, "KWD"), "KWD 1.234");
+        assert_eq!(shown(i64::MIN, "USD"), "USD -92233720368547758.08");
     }
 }

@@ -85,6 +85,17 @@ spelled_enum! {
     }
 }
 
+impl BillingCycle {
+    /// What is paid for at a time.
+    #[must_use]
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Monthly | Self::PayAsYouGo => "month",
+            Self::Yearly => "year",
+        }
+    }
+}
+
 /// A count that a plan allows, or no bound. `null` on the wire means unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

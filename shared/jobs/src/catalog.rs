@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use domain::id::{InvitationId, TenantId, UserId};
+use domain::id::{
+    InvitationId, InvoiceId, MembershipId, SessionId, SubscriptionId, TenantId, UserId,
+};
+use domain::meter::MeterName;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +74,52 @@ pub enum SendEmail {
         /// Which of their links.
         generation: u32,
     },
+    /// To someone whose account was signed in to from elsewhere than lately.
+    SignInAlert {
+        /// The session that began.
+        session_id: SessionId,
+    },
+    /// To an owner, before a trial becomes a subscription that costs.
+    TrialEnding {
+        /// To whom.
+        owner: Owner,
+        /// The subscription.
+        subscription_id: SubscriptionId,
+    },
+    /// To an owner: an invoice was paid.
+    Receipt {
+        /// To whom.
+        owner: Owner,
+        /// The invoice.
+        invoice_id: InvoiceId,
+    },
+    /// To an owner: an invoice could not be collected.
+    PaymentFailed {
+        /// To whom.
+        owner: Owner,
+        /// The invoice.
+        invoice_id: InvoiceId,
+    },
+    /// To an owner: so much of what the plan allows of a meter is used.
+    UsageAlert {
+        /// To whom.
+        owner: Owner,
+        /// The meter.
+        meter: MeterName,
+        /// The threshold that was reached.
+        percent: u16,
+        /// The billing period in which it was.
+        period_start: Timestamp,
+    },
+}
+
+/// An owner of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Their membership in it.
+    pub membership_id: MembershipId,
 }
 
 impl Job for SendEmail {

@@ -51,12 +51,14 @@ pub fn decode<J: Job>(payload: &[u8]) -> Result<J, Undecodable> {
 
 #[cfg(test)]
 mod tests {
-    use domain::id::{InvitationId, TenantId, UserId};
+    use domain::id::{
+        InvitationId, InvoiceId, MembershipId, SessionId, SubscriptionId, TenantId, UserId,
+    };
     use expect_test::expect;
     use uuid::Uuid;
 
     use super::*;
-    use crate::catalog::SendEmail;
+    use crate::catalog::{Owner, SendEmail};
 
     /// The golden file of every payload: a change here needs a new version, or must be read by both releases.
     #[test]
@@ -67,10 +69,28 @@ mod tests {
             invitation_id: InvitationId::from_uuid(Uuid::from_u128(2)),
             generation: 1,
         };
+        let owner = Owner {
+            tenant_id: TenantId::from_uuid(Uuid::from_u128(1)),
+            membership_id: MembershipId::from_uuid(Uuid::from_u128(4)),
+        };
+        let invoice_id = InvoiceId::from_uuid(Uuid::from_u128(5));
         let jobs = [
             invitation,
             SendEmail::VerifyEmail { user_id, generation: 1 },
             SendEmail::ResetPassword { user_id, generation: 2 },
+            SendEmail::SignInAlert { session_id: SessionId::from_uuid(Uuid::from_u128(6)) },
+            SendEmail::TrialEnding {
+                owner,
+                subscription_id: SubscriptionId::from_uuid(Uuid::from_u128(7)),
+            },
+            SendEmail::Receipt { owner, invoice_id },
+            SendEmail::PaymentFailed { owner, invoice_id },
+            SendEmail::UsageAlert {
+                owner,
+                meter: "messages".parse().unwrap(),
+                percent: 80,
+                period_start: jiff::Timestamp::UNIX_EPOCH,
+            },
         ];
         let stored = jobs.map(|job| {
             let payload = serde_json::to_string(&Envelope::around(&job)).unwrap();
@@ -80,7 +100,12 @@ mod tests {
         expect![[r#"
             {"version":1,"job":{"message":"invitation","tenant_id":"tenant_00000000000000000000000001","invitation_id":"invitation_00000000000000000000000002","generation":1}}
             {"version":1,"job":{"message":"verify_email","user_id":"user_00000000000000000000000003","generation":1}}
-            {"version":1,"job":{"message":"reset_password","user_id":"user_00000000000000000000000003","generation":2}}"#]].assert_eq(&stored.join("\n"));
+            {"version":1,"job":{"message":"reset_password","user_id":"user_00000000000000000000000003","generation":2}}
+            {"version":1,"job":{"message":"sign_in_alert","session_id":"session_00000000000000000000000006"}}
+            {"version":1,"job":{"message":"trial_ending","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"subscription_id":"sub_00000000000000000000000007"}}
+            {"version":1,"job":{"message":"receipt","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"invoice_id":"inv_00000000000000000000000005"}}
+            {"version":1,"job":{"message":"payment_failed","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"invoice_id":"inv_00000000000000000000000005"}}
+            {"version":1,"job":{"message":"usage_alert","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"meter":"messages","percent":80,"period_start":"1970-01-01T00:00:00Z"}}"#]].assert_eq(&stored.join("\n"));
     }
 
     /// A kind of job, as a later release has it.

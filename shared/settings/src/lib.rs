@@ -285,6 +285,8 @@ pub struct Mail {
     pub smtp_url: Secret<String>,
     /// Sender of every message.
     pub from: String,
+    /// Where people see their account; empty: nowhere.
+    pub account_url: String,
 }
 
 /// How mail leaves.

@@ -70,6 +70,24 @@ impl PlanTerms {
         prices.map(|(currency, amount)| Money { amount_minor: *amount, currency: *currency })
     }
 
+    /// What the plan allows of a meter.
+    #[must_use]
+    pub fn allowance(&self, meter: &MeterName) -> Allowance {
+        let limits = &self.limits;
+        match meter.as_str() {
+            "messages" => limits.messages_per_month,
+            "contacts" => limits.contacts,
+            "users" => limits.users,
+            "webhook_endpoints" => limits.webhook_endpoints,
+            "storage_mb" => limits.storage_mb,
+            "automations" => limits.automations,
+            _ => {
+                let count = self.quotas.get(meter);
+                count.map_or(Allowance::UNLIMITED, |count| Allowance::at_most(*count))
+            }
+        }
+    }
+
     /// The meters that stop at their count, with it.
     pub fn hard_stops(&self) -> impl Iterator<Item = (MeterName, u64)> {
         let messages = self.limits.messages_per_month.bound();

@@ -44,6 +44,41 @@ pub struct StoredRefreshToken {
     pub successor_sealed: Option<Vec<u8>>,
 }
 
+/// Whether a person was here before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// At all.
+    pub any: bool,
+    /// From the network in question, lately.
+    pub from_network: bool,
+}
+
+/// Whether a person was here before, and from `network` since `since`.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn before(
+    tx: &mut impl Tx,
+    user_id: UserId,
+    network: IpNet,
+    since: Timestamp,
+) -> Result<Before, Error> {
+    let before = sqlx::query_as!(
+        Before,
+        r#"SELECT
+            count(*) > 0 AS "any!",
+            coalesce(bool_or(address <<= $2 AND last_used_at >= $3), false) AS "from_network!"
+        FROM sessions
+        WHERE user_id = $1"#,
+        user_id as _,
+        network as _,
+        since.to_sqlx() as _
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(before)
+}
+
 /// Inserts a session.
 ///
 /// # Errors

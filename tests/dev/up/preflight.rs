@@ -16,6 +16,7 @@ pub(crate) fn check(place: &Place, settings: &Settings) -> Result<()> {
         check_port(*address, "PYTAKE_EDGE__LISTEN='[\"127.0.0.1:8090\"]'")?;
     }
     check_port(settings.api.listen, "PYTAKE_API__LISTEN=127.0.0.1:8091")?;
+    check_port(settings.operator.listen, "PYTAKE_OPERATOR__LISTEN=127.0.0.1:8092")?;
     let metrics = [
         (settings.edge.metrics_listen, "PYTAKE_EDGE__METRICS_LISTEN=127.0.0.1:9111"),
         (settings.api.metrics_listen, "PYTAKE_API__METRICS_LISTEN=127.0.0.1:9112"),

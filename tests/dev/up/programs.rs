@@ -68,7 +68,8 @@ pub(crate) async fn start(
     shared.push(("PYTAKE_EDGE__UPSTREAMS".into(), format!("{{api=[\"{api}\"]}}")));
     let launcher = Launcher { place, shared };
 
-    let mut all = vec![launcher.run("pytake-api", "api", &urls.api, Vec::new(), Vec::new())?];
+    let operator = vec![("PYTAKE_OPERATOR__DATABASE_URL", urls.operator.clone())];
+    let mut all = vec![launcher.run("pytake-api", "api", &urls.api, operator, Vec::new())?];
     all[0].metrics_url = format!("http://{}", settings.api.metrics_listen);
     for number in 1..=options.workers {
         all.push(launcher.workers(settings, number, &urls.worker)?);

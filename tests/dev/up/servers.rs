@@ -10,7 +10,7 @@ use crate::say;
 /// Our own database's name.
 const DATABASE: &str = "pytake";
 /// Application roles, in the order of [`RoleUrls`].
-const ROLES: [&str; 3] = ["pytake_api", "pytake_worker", "pytake_edge"];
+const ROLES: [&str; 4] = ["pytake_api", "pytake_worker", "pytake_edge", "pytake_operator"];
 
 /// Running or given servers.
 pub(crate) struct Servers {
@@ -26,6 +26,7 @@ pub(crate) struct RoleUrls {
     pub(crate) api: String,
     pub(crate) worker: String,
     pub(crate) edge: String,
+    pub(crate) operator: String,
 }
 
 pub(crate) async fn start(place: &Place) -> Result<Servers> {
@@ -101,9 +102,9 @@ impl Servers {
             Access::Socket { .. } => None,
             Access::Given(_) => Some(self.ensure_role_password(place).await?),
         };
-        let [api, worker, edge] =
+        let [api, worker, edge, operator] =
             ROLES.map(|role| self.access.url_as(&self.database, role, password.as_deref()));
-        Ok(RoleUrls { api, worker, edge })
+        Ok(RoleUrls { api, worker, edge, operator })
     }
 
     async fn ensure_role_password(&self, place: &Place) -> Result<String> {

@@ -10,13 +10,19 @@ use crate::place::Place;
 use crate::say;
 
 /// Writes `.dev/env`: plain `NAME='value'` lines that a shell can source.
-pub(crate) fn write_env(place: &Place, programs: &Programs, servers: &Servers) -> Result<()> {
+pub(crate) fn write_env(
+    place: &Place,
+    programs: &Programs,
+    servers: &Servers,
+    settings: &Settings,
+) -> Result<()> {
     let metrics: Vec<_> =
         programs.all.iter().map(|p| format!("{}/metrics", p.metrics_url)).collect();
     let lines = [
         ("PROXY_URL", programs.proxy_url().to_owned()),
         ("PROXY_URLS", programs.proxy_urls.join(" ")),
         ("API_URL", programs.api_url.clone()),
+        ("OPERATOR_URL", format!("http://{}", settings.operator.listen)),
         ("METRICS_URLS", metrics.join(" ")),
         ("DATABASE_URL", servers.database_url()),
         // So that the programs' own commands work in this shell.

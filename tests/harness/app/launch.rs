@@ -36,12 +36,20 @@ impl App {
         let second = self.second_edge.as_ref().filter(|_| name == SECOND_EDGE);
         let listen =
             second.map(|port| ("PYTAKE_EDGE__LISTEN", format!("[\"{}\"]", port.address())));
+        let operator = (name == "pytake-api").then(|| {
+            let url = match &self.cable {
+                Some(cable) => self.database.url_through(cable, "pytake_operator"),
+                None => self.database.url_as("pytake_operator"),
+            };
+            ("PYTAKE_OPERATOR__DATABASE_URL", url)
+        });
         let binary = if second.is_some() { "pytake-proxy" } else { name };
         let leash = Spawn::new(program(binary).expect("built programs"), self.log(name))
             .without(settings_variables())
             .variables(self.settings())
             .variables(own)
             .variables(listen)
+            .variables(operator)
             .variables(self.options.settings.iter().cloned())
             .in_directory(root())
             .start()
@@ -56,7 +64,7 @@ impl App {
 
     /// What all three programs are told.
     fn settings(&self) -> Vec<(String, String)> {
-        let [edge, api] = &self.ports;
+        let [edge, api, operator] = &self.ports;
         let pairs = [
             ("PYTAKE_DATABASE__MAX_CONNECTIONS", CONNECTIONS.to_owned()),
             ("PYTAKE_REDIS__URL", self.redis_url()),
@@ -66,6 +74,7 @@ impl App {
             ("PYTAKE_EDGE__GRACE_PERIOD_SECONDS", "1".into()),
             ("PYTAKE_EDGE__UPSTREAMS", format!("{{api=[\"{}\"]}}", api.address())),
             ("PYTAKE_API__LISTEN", api.address().to_string()),
+            ("PYTAKE_OPERATOR__LISTEN", operator.address().to_string()),
             ("PYTAKE_API__PUBLIC_URL", self.url()),
             ("PYTAKE_MAIL__DIR", self.mail_dir().to_string_lossy().into_owned()),
         ];

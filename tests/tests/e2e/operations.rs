@@ -48,12 +48,18 @@ async fn the_description_can_be_browsed_without_a_network() {
 #[tokio::test]
 async fn the_served_description_is_the_reviewed_one() {
     let app = App::start().await;
-    let served: Value = app.stranger().get("/openapi.json").await.expect(200).json();
-    let path = harness::root().join("docs/openapi.json");
-    let kept = std::fs::read_to_string(path).expect("docs/openapi.json");
-    let kept: Value = serde_json::from_str(&kept).expect("docs/openapi.json is JSON");
-    assert!(served == kept, "the API changed: run `cargo dev openapi` and review the difference");
-    assert_eq!(served["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+    let descriptions =
+        [("docs/openapi.json", app.stranger()), ("docs/openapi-operator.json", app.operator())];
+    for (file, caller) in descriptions {
+        let served: Value = caller.get("/openapi.json").await.expect(200).json();
+        let kept = std::fs::read_to_string(harness::root().join(file)).expect(file);
+        let kept: Value = serde_json::from_str(&kept).expect(file);
+        assert!(
+            served == kept,
+            "the API changed: run `cargo dev openapi` and review the difference of {file}"
+        );
+        assert_eq!(served["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+    }
 }
 
 #[tokio::test]

@@ -16,15 +16,26 @@ async fn a_free_tenant_makes_ten_calls_and_is_then_told_when_to_come_back() {
             200 => admitted += 1,
             _ => break answer,
         }
-        assert!(admitted <= 12, "no end of calls");
+        assert!(admitted <= 14, "no end of calls");
     };
-    // One permit may come back while ten are spent: one each six seconds.
-    assert!((10..=11).contains(&admitted), "{admitted}");
+    // One permit may come back while ten are spent: one each six seconds. A machine too busy for Redis to answer within
+    // five milliseconds has the edge decide by its share, give or take three permits and an eighth.
+    let expected = if fell_back(&app).await { 7..=14 } else { 10..=11 };
+    assert!(expected.contains(&admitted), "{admitted}, of {expected:?}");
     assert_eq!(refused.problem(), "429 rate-limit-exceeded");
     let wait: u64 = refused.header("retry-after").parse().expect("seconds");
     assert!((1..=60).contains(&wait), "{refused:?}");
     assert!(refused.header("ratelimit-policy").contains("q=10"), "{refused:?}");
     assert!(refused.header("ratelimit").contains("r=0"), "{refused:?}");
+}
+
+/// Whether the edge had to decide without Redis.
+async fn fell_back(app: &App) -> bool {
+    let operator = app.stranger().calling(&app.metrics_url("pytake-proxy"));
+    let metrics = operator.get("/metrics").await.expect(200).body;
+    let name = "pytake_edge_limit_fallbacks_total";
+    let fallbacks = metrics.lines().filter(|line| line.starts_with(name));
+    fallbacks.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() > 0.0
 }
 
 #[tokio::test]

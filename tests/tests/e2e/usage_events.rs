@@ -127,11 +127,11 @@ async fn only_service_keys_in_force_may_tell_of_usage() {
         assert_eq!(refused.problem(), "401 unauthenticated");
     }
     tell(&application, "application/json", &one).await.expect(200);
-    assert!(app.service_credential(&["list"]).contains("in force"));
-    assert!(app.service_credential(&["revoke", &id]).contains("revoked"));
+    assert!(app.command("pytake-api", &["service-credential", "list"]).contains("in force"));
+    assert!(app.command("pytake-api", &["service-credential", "revoke", &id]).contains("revoked"));
     let revoked = tell(&application, "application/json", &one).await;
     assert_eq!(revoked.problem(), "401 unauthenticated");
-    assert!(app.service_credential(&["list"]).contains(" revoked "));
+    assert!(app.command("pytake-api", &["service-credential", "list"]).contains(" revoked "));
 }
 
 #[tokio::test]

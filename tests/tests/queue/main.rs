@@ -5,12 +5,14 @@ mod enqueue;
 mod fairness;
 mod kills;
 mod library;
+mod mail;
 mod mail_server;
 mod repair;
 mod retention;
 mod runtime;
 mod schedule;
 mod settle;
+mod twice;
 mod worker;
 
 use domain::clock::{Clock as _, SystemClock};

@@ -76,3 +76,32 @@ fn no_path_of_the_machine_that_wrote_it_is_in_the_tree() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// What operators are told to look at is what the programs tell.
+#[test]
+fn every_metric_that_is_named_for_operators_exists() {
+    let sources: String = files("rs").into_iter().map(|file| file.text).collect();
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let programs =
+        ["pytake_api", "pytake_worker", "pytake_edge", "pytake_operator", "pytake_owner"];
+    let mut unknown = Vec::new();
+    for file in ["md", "yaml"].into_iter().flat_map(files) {
+        let names = file.text.match_indices("pytake_").map(|(start, _)| {
+            let rest = &file.text[start..];
+            &rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())]
+        });
+        let is_metric = |name: &&str| {
+            !programs.contains(name) && !name.ends_with('_') && name.matches('_').count() > 1
+        };
+        let absent = |name: &&str| {
+            // What a histogram is asked by.
+            let stem = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            !sources.contains(&format!("\"{name}\""))
+                && !stem.is_some_and(|stem| sources.contains(&format!("\"{stem}\"")))
+        };
+        unknown.extend(
+            names.filter(is_metric).filter(absent).map(|name| format!("{}: {name}", file.path)),
+        );
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
+}

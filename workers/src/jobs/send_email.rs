@@ -2,20 +2,17 @@
 //!
 //! Running twice is harmless: the message's id is the job's, so mail programs show one message.
 
+mod owners;
+mod people;
+
 use std::time::Duration;
 
-use anyhow::Context;
-use credentials::mail_token::Purpose;
-use domain::id::{InvitationId, JobId, TenantId, UserId};
+use domain::id::JobId;
 use jobs::catalog::SendEmail;
-use store::invitations::InvitationStatus;
-use store::{Error, invitations, mail_facts};
-use uuid::Uuid;
 
 use crate::app::App;
 use crate::mail::message::{Composed, Message, Uncomposable};
 use crate::mail::outbox::SendError;
-use crate::mail::templates::{Invitation, ResetPassword, VerifyEmail};
 use crate::runtime::Perform;
 use crate::runtime::attempt::Attempt;
 use crate::runtime::outcome::Outcome;
@@ -23,26 +20,66 @@ use crate::runtime::outcome::Outcome;
 /// A server that says "later" seldom means within a minute.
 const DEFERRED_PAUSE: Duration = Duration::from_secs(60);
 
-/// A message, or why there is nothing to send.
-type Drafted = Result<Message, &'static str>;
+/// Why there is no message.
+enum Undrafted {
+    /// What it would say is not so any more.
+    Untrue(&'static str),
+    /// It may be drafted another time.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Undrafted {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Says what it means that something is not there.
+trait OrUntrue<T> {
+    /// As it is; but `NotFound` is the reason for which nothing is sent.
+    fn or_untrue(self, reason: &'static str) -> Result<T, Undrafted>;
+}
+
+impl<T> OrUntrue<T> for Result<T, store::Error> {
+    fn or_untrue(self, reason: &'static str) -> Result<T, Undrafted> {
+        match self {
+            Err(store::Error::NotFound) => Err(Undrafted::Untrue(reason)),
+            other => Ok(other?),
+        }
+    }
+}
 
 impl Perform for SendEmail {
     async fn perform(self, app: &App, attempt: &Attempt) -> anyhow::Result<Outcome> {
-        let drafted = match self {
-            Self::Invitation { tenant_id, invitation_id, generation } => {
-                invitation(app, tenant_id, invitation_id, generation).await
-            }
-            Self::VerifyEmail { user_id, generation } => {
-                verify_email(app, user_id, generation).await
-            }
-            Self::ResetPassword { user_id, generation } => {
-                reset_password(app, user_id, generation).await
-            }
-        }
-        .context("the message cannot be drafted")?;
-        match drafted {
+        match draft(app, self).await {
             Ok(message) => send(app, &message, attempt.job_id).await,
-            Err(reason) => Ok(Outcome::Discard(reason.to_owned())),
+            Err(Undrafted::Untrue(reason)) => Ok(Outcome::Discard(reason.to_owned())),
+            Err(Undrafted::Failed(error)) => Err(error.context("the message cannot be drafted")),
+        }
+    }
+}
+
+async fn draft(app: &App, job: SendEmail) -> Result<Message, Undrafted> {
+    match job {
+        SendEmail::Invitation { tenant_id, invitation_id, generation } => {
+            people::invitation(app, tenant_id, invitation_id, generation).await
+        }
+        SendEmail::VerifyEmail { user_id, generation } => {
+            people::verify_email(app, user_id, generation).await
+        }
+        SendEmail::ResetPassword { user_id, generation } => {
+            people::reset_password(app, user_id, generation).await
+        }
+        SendEmail::SignInAlert { session_id } => people::sign_in_alert(app, session_id).await,
+        SendEmail::TrialEnding { owner, subscription_id } => {
+            owners::trial_ending(app, owner, subscription_id).await
+        }
+        SendEmail::Receipt { owner, invoice_id } => owners::receipt(app, owner, invoice_id).await,
+        SendEmail::PaymentFailed { owner, invoice_id } => {
+            owners::payment_failed(app, owner, invoice_id).await
+        }
+        SendEmail::UsageAlert { owner, meter, percent, period_start } => {
+            owners::usage_alert(app, owner, &meter, percent, period_start).await
         }
     }
 }
@@ -61,70 +98,4 @@ async fn send(app: &App, message: &Message, job_id: JobId) -> anyhow::Result<Out
         }
         Err(error @ SendError::Later(_)) => Err(error.into()),
     }
-}
-
-async fn invitation(
-    app: &App,
-    tenant_id: TenantId,
-    id: InvitationId,
-    generation: u32,
-) -> anyhow::Result<Drafted> {
-    let mut tx = app.store.begin(tenant_id).await?;
-    let invitation = match invitations::get(&mut tx, id).await {
-        Ok(invitation) => invitation,
-        Err(Error::NotFound) => return Ok(Err("there is no such invitation")),
-        Err(error) => return Err(error.into()),
-    };
-    match invitation.status(app.clock.now()) {
-        InvitationStatus::Pending => {}
-        InvitationStatus::Accepted => return Ok(Err("the invitation was accepted")),
-        InvitationStatus::Revoked => return Ok(Err("the invitation was withdrawn")),
-        InvitationStatus::Expired => return Ok(Err("the invitation has expired")),
-    }
-    if invitation.generation != generation {
-        return Ok(Err("the invitation was sent anew"));
-    }
-    let facts = match mail_facts::invitation(&mut tx, id).await {
-        Ok(facts) => facts,
-        Err(Error::NotFound) => return Ok(Err("the membership or its tenant has ended")),
-        Err(error) => return Err(error.into()),
-    };
-    let link = link(app, "/invitations/accept", Purpose::Invitation, id.as_uuid(), generation);
-    let template = Invitation::new(&facts, &link, invitation.expires_at);
-    Ok(Ok(Message::of(&facts.email, &template)?))
-}
-
-async fn verify_email(app: &App, id: UserId, generation: u32) -> anyhow::Result<Drafted> {
-    let facts = match mail_facts::person(&mut app.store.control().await?, id).await {
-        Ok(facts) => facts,
-        Err(Error::NotFound) => return Ok(Err("there is no such person")),
-        Err(error) => return Err(error.into()),
-    };
-    // Verifying raises the generation, so a link that was used is an older one too.
-    if facts.email_generation != generation {
-        return Ok(Err("the address was verified, or the link was sent anew"));
-    }
-    let link = link(app, "/verify-email", Purpose::VerifyEmail, id.as_uuid(), generation);
-    Ok(Ok(Message::of(&facts.email, &VerifyEmail::new(&facts, &link))?))
-}
-
-async fn reset_password(app: &App, id: UserId, generation: u32) -> anyhow::Result<Drafted> {
-    let facts = match mail_facts::person(&mut app.store.control().await?, id).await {
-        Ok(facts) => facts,
-        Err(Error::NotFound) => return Ok(Err("there is no such person")),
-        Err(error) => return Err(error.into()),
-    };
-    if !facts.verified {
-        return Ok(Err("the address is not verified"));
-    }
-    if facts.password_generation != generation {
-        return Ok(Err("the password was set, or the link was sent anew"));
-    }
-    let link = link(app, "/reset-password", Purpose::ResetPassword, id.as_uuid(), generation);
-    Ok(Ok(Message::of(&facts.email, &ResetPassword::new(&facts, &link))?))
-}
-
-fn link(app: &App, path: &str, purpose: Purpose, id: Uuid, generation: u32) -> String {
-    let token = app.mail_tokens.issue(purpose, id, generation);
-    format!("{}{path}?token={}", app.public_url, token.expose())
 }

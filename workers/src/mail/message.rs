@@ -8,7 +8,7 @@ use lettre::address::AddressError;
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 
-use crate::mail::templates::Words;
+use crate::mail::words::Words;
 
 /// What is to be sent, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,8 @@ impl Message {
         Ok(Self {
             address: address.to_owned(),
             subject: words.subject(),
-            text: words.text().dyn_render()?,
-            html: words.html().dyn_render()?,
+            text: words.text()?,
+            html: words.html()?,
         })
     }
 }
@@ -97,7 +97,7 @@ mod tests {
     use store::mail_facts::InvitationFacts;
 
     use super::*;
-    use crate::mail::templates::Invitation;
+    use crate::mail::words::Invitation;
 
     fn composed(tenant: &str, inviter: Option<&str>) -> String {
         let facts = InvitationFacts {
@@ -107,7 +107,7 @@ mod tests {
             name: "Bo".to_owned(),
         };
         let link = format!("http://localhost:8080/invitations/accept?token=i{}", "a".repeat(75));
-        let words = Invitation::new(&facts, &link, Timestamp::UNIX_EPOCH);
+        let words = Invitation::new(&facts, link.clone(), Timestamp::UNIX_EPOCH);
         let message = Message::of(&facts.email, &words).unwrap();
         let from = "PyTake <no-reply@example.com>".parse().unwrap();
         let composed =

@@ -76,7 +76,7 @@ pub(crate) async fn make<J: Perform>(
     let Attempt { job_id, number, traceparent, .. } = &attempt;
     let span = tracing::info_span!(
         "job", queue = J::QUEUE, job.id = %job_id, attempt = number,
-        traceparent = traceparent.as_deref().unwrap_or_default()
+        traceparent = traceparent.as_deref()
     );
     let result = attempted::<J>(&app, &payload, &attempt).instrument(span).await;
     drop(running);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use domain::meter::{Aggregation, MeterName, MeterSource};
-use domain::plan::Allowance;
 use serde::Serialize;
 use store::catalogue::{MeterTerms, PlanTerms};
 use utoipa::ToSchema;
@@ -50,7 +49,7 @@ pub(super) fn bodies(
             (_, Aggregation::Latest, name) => totals.get(name).copied(),
             (_, _, name) => Some(totals.get(name).copied().unwrap_or(0)),
         };
-        let limit = allowance(plan, &name).bound();
+        let limit = plan.allowance(&name).bound();
         MeterBody {
             remaining: used.zip(limit).map(|(used, limit)| limit.saturating_sub(used)),
             meter: name.to_string(),
@@ -63,20 +62,4 @@ pub(super) fn bodies(
         }
     };
     meters.into_iter().map(body).collect()
-}
-
-/// What a plan allows of a meter.
-fn allowance(plan: &PlanTerms, meter: &MeterName) -> Allowance {
-    let limits = &plan.limits;
-    match meter.as_str() {
-        "messages" => limits.messages_per_month,
-        "contacts" => limits.contacts,
-        "users" => limits.users,
-        "webhook_endpoints" => limits.webhook_endpoints,
-        "storage_mb" => limits.storage_mb,
-        "automations" => limits.automations,
-        _ => {
-            plan.quotas.get(meter).map_or(Allowance::UNLIMITED, |count| Allowance::at_most(*count))
-        }
-    }
 }

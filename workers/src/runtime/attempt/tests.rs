@@ -58,6 +58,7 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         dir: dir.to_owned(),
         smtp_url: Secret::new(String::new()),
         from: "a@example.com".to_owned(),
+        account_url: String::new(),
     };
     let nowhere = limits::Server::parse("redis://127.0.0.1:1").unwrap();
     let store = Store::connect_lazy(&url, 1, Duration::from_millis(10)).unwrap();
@@ -69,6 +70,7 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         limits: Limits { silence: Duration::from_secs(30), retention },
         mail_tokens: MailTokenKey::new(&SymmetricKey::new(Secret::new([1; 32]))),
         public_url: "http://localhost".to_owned(),
+        account_url: None,
         outbox: Outbox::open(&mail).unwrap(),
         quotas: limits::Raiser::new(nowhere, "pytake:"),
         roll_up: OneAtATime::default(),
