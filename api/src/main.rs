@@ -19,6 +19,7 @@ mod sealed;
 mod sessions;
 mod signing_keys;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -129,9 +130,10 @@ fn written(document: anyhow::Result<String>) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "it is what the command is asked for")]
+/// What the command or option is asked for.
 fn print(text: &str) {
-    println!("{text}");
+    // A reader who has gone away, such as `head`, is no reason to fail.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 async fn credential(

@@ -1,6 +1,7 @@
 //! The program from its arguments to its end.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -144,9 +145,10 @@ fn failed(error: &dyn Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-#[expect(clippy::print_stdout, reason = "it is what the option or command is asked for")]
+/// What the command or option is asked for.
 fn print(text: &str) {
-    println!("{text}");
+    // A reader who has gone away, such as `head`, is no reason to fail.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn list(registrations: &[Registration], schedules: &[Schedule]) -> String {

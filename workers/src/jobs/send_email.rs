@@ -90,12 +90,11 @@ async fn send(app: &App, message: &Message, job_id: JobId) -> anyhow::Result<Out
         Err(error @ Uncomposable::Address(_)) => return Ok(Outcome::Discard(error.to_string())),
         Err(error @ Uncomposable::Form(_)) => return Err(error.into()),
     };
-    match app.outbox.send(&composed).await {
-        Ok(()) => Ok(Outcome::Done),
-        Err(error @ SendError::Refused(_)) => Ok(Outcome::Discard(error.to_string())),
-        Err(error @ SendError::Deferred(_)) => {
-            Ok(Outcome::RetryAfter(DEFERRED_PAUSE, error.to_string()))
-        }
-        Err(error @ SendError::Later(_)) => Err(error.into()),
+    let Err(error) = app.outbox.send(&composed).await else { return Ok(Outcome::Done) };
+    let reason = message.redact(&error.to_string());
+    match error {
+        SendError::Refused(_) => Ok(Outcome::Discard(reason)),
+        SendError::Deferred(_) => Ok(Outcome::RetryAfter(DEFERRED_PAUSE, reason)),
+        SendError::Later(_) => Err(anyhow::anyhow!(reason)),
     }
 }

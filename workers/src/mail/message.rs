@@ -54,6 +54,13 @@ impl Message {
     }
 }
 
+impl Message {
+    /// `text` without the recipient's address, which servers like to quote: it is kept and logged.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        text.replace(&self.address, "…")
+    }
+}
+
 impl Composed {
     /// The message of a job, from `from`.
     ///
@@ -139,6 +146,18 @@ mod tests {
         assert!(!text.lines().any(|line| line.starts_with("Bcc:")), "{text}");
         assert!(text.contains("Content-Transfer-Encoding: 8bit"));
         assert!(text.contains("&#60;b&#62;Zoë"), "{text}");
+    }
+
+    #[test]
+    fn what_a_server_says_is_kept_without_the_address() {
+        let message = Message {
+            address: "bo@example.com".to_owned(),
+            subject: String::new(),
+            text: String::new(),
+            html: String::new(),
+        };
+        let said = message.redact("550 5.1.1 <bo@example.com>: no such user");
+        assert_eq!(said, "550 5.1.1 <…>: no such user");
     }
 
     #[test]
