@@ -10,13 +10,15 @@ use credentials::mail_token::MailTokenKey;
 use credentials::platform_key::PlatformPepper;
 use credentials::refresh_token::RefreshTokenKey;
 use domain::clock::{Clock, SystemClock};
+use domain::destination::DestinationPolicy;
 use domain::secret::Secret;
 use jiff::Timestamp;
 use rand::Rng;
 use settings::{Api, KEY_BYTES, KeyFile, Settings};
 use store::Store;
+use store::sealer::Sealer;
 use tokio::sync::Semaphore;
-use vault::{Entropy, FileKeyProvider, KeyProvider};
+use vault::FileKeyProvider;
 
 use crate::edge_keys::EdgeKeys;
 use crate::passwords::PasswordHasher;
@@ -34,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) keys: Keys,
     pub(crate) edge: EdgeKeys,
     pub(crate) limits: limits::Reader,
+    /// Where tenants' webhooks may go.
+    pub(crate) destinations: DestinationPolicy,
     pub(crate) passwords: PasswordHasher,
     /// A permit for each live view that may be open.
     pub(crate) streams: Arc<Semaphore>,
@@ -52,8 +56,7 @@ pub(crate) struct Keys {
     pub(crate) answers: SymmetricKey,
     /// Names subjects of failed sign-ins; see `routes::auth::login`.
     pub(crate) login_subjects: SymmetricKey,
-    pub(crate) provider: Box<dyn KeyProvider>,
-    pub(crate) entropy: Entropy,
+    pub(crate) sealer: Sealer,
 }
 
 impl std::ops::Deref for App {
@@ -87,6 +90,7 @@ impl App {
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             keys,
             edge,
+            destinations: settings.webhooks.policy(),
             limits: limits::Reader::new(redis, &settings.redis.key_prefix),
             issuer,
             published_keys,
@@ -115,8 +119,7 @@ impl Keys {
             refresh_tokens: RefreshTokenKey::new(&token_key),
             answers: token_key.derive("pytake 2026-11 idempotent answer"),
             login_subjects: token_key.derive("pytake 2026-11 login subject"),
-            provider: Box::new(FileKeyProvider::new(secrets.kek_file.read()?)),
-            entropy: Entropy::default(),
+            sealer: Sealer::new(Box::new(FileKeyProvider::new(secrets.kek_file.read()?))),
         })
     }
 }

@@ -219,7 +219,8 @@ pub(crate) mod needs {
 
     needs! {
         ViewTenant ManageTenant CloseTenant ViewUsers InviteUsers ManageUsers ViewApiKeys ManageApiKeys
-        ViewNetwork ManageNetwork ViewBilling ManageBilling ViewUsage ViewAuditEvents
+        ViewNetwork ManageNetwork ViewBilling ManageBilling ViewUsage ViewAuditEvents ViewWebhooks
+        ManageWebhooks
     }
 }
 

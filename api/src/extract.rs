@@ -196,6 +196,23 @@ impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for PathId<T> {
     }
 }
 
+/// Two ids in the path, after the tenant's. A malformed one is nobody's: 404.
+pub(crate) struct PathIds<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A: FromStr + Send, B: FromStr + Send, S: Send + Sync> FromRequestParts<S> for PathIds<A, B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(values) = Path::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found())?;
+        let mut ids = values.into_iter().filter(|(name, _)| name != "tenant_id");
+        let first = ids.next().and_then(|(_, text)| text.parse().ok());
+        let second = ids.next().and_then(|(_, text)| text.parse().ok());
+        first.zip(second).map(|(first, second)| Self(first, second)).ok_or_else(Problem::not_found)
+    }
+}
+
 /// `If-Match`: the version that the caller has seen, if they care.
 pub(crate) struct IfMatch(Option<HeaderValue>);
 

@@ -4,6 +4,7 @@ mod app;
 mod authorized;
 mod console;
 mod edge_keys;
+mod events;
 mod extract;
 mod health;
 mod idempotency;

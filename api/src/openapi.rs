@@ -31,6 +31,7 @@ const PROBLEM_SCHEMA: &str = "Problem";
         (name = "API keys", description = "Credentials of programs"),
         (name = "Network", description = "Who may call from where"),
         (name = "Billing", description = "Plans, subscription, invoices"),
+        (name = "Webhooks", description = "Being told of events"),
         (name = "Usage", description = "What is used of what is allowed"),
         (name = "Audit", description = "Who did what"),
         (name = "Authentication", description = "Signing in and out"),
@@ -92,6 +93,9 @@ impl Modify for Credentials {
         components.add_security_scheme("service_key", SecurityScheme::Http(service));
         let header = ApiKey::Header(ApiKeyValue::new("X-Api-Key"));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+        components.schemas.extend(webhooks::openapi::schemas());
+        document.webhooks = Some(webhooks::openapi::paths());
+        let components = document.components.get_or_insert_with(Default::default);
         components.schemas.insert(PROBLEM_SCHEMA.to_owned(), problem_schema().into());
     }
 }

@@ -113,7 +113,7 @@ impl From<store::Error> for Problem {
                     "A value is out of range or cannot be stored.",
                 )
             },
-            store::Error::Foreign(_) => Self::internal(&error),
+            store::Error::Foreign(_) | store::Error::Vault(_) => Self::internal(&error),
             store::Error::Database(cause) => Self::internal(cause),
         }
     }

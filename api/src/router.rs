@@ -17,8 +17,9 @@ use crate::extract::BODY_BYTES_MAX;
 use crate::openapi::{self, Document, Listener};
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, audit_events, auth, billing, dashboard, docs, invitations, invoices, ip_allowlist,
-    plans, sign_up, tenants, upgrade, usage, users,
+    api_keys, audit_events, auth, billing, dashboard, docs, events, invitations, invoices,
+    ip_allowlist, plans, sign_up, tenants, upgrade, usage, users, webhook_endpoints,
+    webhook_event_types, webhook_messages,
 };
 use crate::{authorized, console, metrics};
 
@@ -43,6 +44,23 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(usage::show))
         .routes(routes!(usage::live::watch))
         .routes(routes!(usage::events::submit))
+        .routes(routes!(webhook_endpoints::list, webhook_endpoints::create))
+        .routes(routes!(
+            webhook_endpoints::show,
+            webhook_endpoints::update,
+            webhook_endpoints::delete
+        ))
+        .routes(routes!(webhook_endpoints::secrets::rotate))
+        .routes(routes!(webhook_endpoints::test_event::send))
+        .routes(routes!(webhook_endpoints::deliveries::list))
+        .routes(routes!(webhook_endpoints::deliveries::show))
+        .routes(routes!(webhook_endpoints::deliveries::resend))
+        .routes(routes!(webhook_endpoints::replays::list, webhook_endpoints::replays::create))
+        .routes(routes!(webhook_endpoints::replays::show, webhook_endpoints::replays::cancel))
+        .routes(routes!(webhook_messages::list))
+        .routes(routes!(webhook_messages::show))
+        .routes(routes!(webhook_event_types::list))
+        .routes(routes!(events::publish))
         .routes(routes!(dashboard::show))
         .routes(routes!(plans::list))
         .routes(routes!(auth::login::login))

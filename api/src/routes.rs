@@ -7,6 +7,7 @@ pub(crate) mod auth;
 pub(crate) mod billing;
 pub(crate) mod dashboard;
 pub(crate) mod docs;
+pub(crate) mod events;
 pub(crate) mod invitations;
 pub(crate) mod invoices;
 pub(crate) mod ip_allowlist;
@@ -16,6 +17,9 @@ pub(crate) mod tenants;
 pub(crate) mod upgrade;
 pub(crate) mod usage;
 pub(crate) mod users;
+pub(crate) mod webhook_endpoints;
+pub(crate) mod webhook_event_types;
+pub(crate) mod webhook_messages;
 
 use std::num::NonZeroU32;
 
@@ -69,6 +73,8 @@ pub(crate) struct LimitsBody {
     /// API calls in progress at the same time.
     concurrent_requests: Option<u32>,
     webhook_endpoints: Option<u64>,
+    /// Days for which messages to webhook endpoints are kept.
+    webhook_retention_days: u16,
     storage_mb: Option<u64>,
     automations: Option<u64>,
 }
@@ -82,6 +88,7 @@ impl From<PlanLimits> for LimitsBody {
             api_calls_per_minute: limits.api_calls_per_minute.get(),
             concurrent_requests: limits.concurrent_requests.map(NonZeroU32::get),
             webhook_endpoints: limits.webhook_endpoints.bound(),
+            webhook_retention_days: limits.webhook_retention_days.get(),
             storage_mb: limits.storage_mb.bound(),
             automations: limits.automations.bound(),
         }

@@ -1,10 +1,9 @@
-//! Columns of a tenant that the vault seals: its data keys are made at first use, in the same transaction.
+//! Columns of a tenant that the vault seals.
 
 use domain::secret::Secret;
 use store::TenantTx;
-use store::data_keys::{self, WrappedDataKey};
 use uuid::Uuid;
-use vault::{Column, DataKey, DataKeys, Owner, Place, Purpose};
+use vault::{Column, Owner, Place, Purpose};
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -22,20 +21,7 @@ pub(crate) async fn seal(
     row: Uuid,
     plain: &Secret<String>,
 ) -> Result<Vec<u8>, Problem> {
-    let owner = Owner::Tenant(tx.tenant_id());
-    let provider = app.keys.provider.as_ref();
-    let mut keys = data_keys::list_tenant(tx, purpose.as_str()).await?;
-    if keys.is_empty() {
-        let (_, wrapped) = DataKey::generate(provider, owner, purpose, 1, &app.keys.entropy)?;
-        let key = WrappedDataKey { version: 1, wrapped };
-        data_keys::insert_tenant(tx, purpose.as_str(), &key, app.now()).await?;
-        // Read again: another transaction may have been first, and its key is the one that counts.
-        keys = data_keys::list_tenant(tx, purpose.as_str()).await?;
-    }
-    let unwrap = |key: &WrappedDataKey| {
-        DataKey::unwrap(provider, owner, purpose, key.version.unsigned_abs(), &key.wrapped)
-    };
-    let keys = DataKeys::new(owner, keys.iter().map(unwrap).collect::<Result<_, _>>()?);
-    let place = Place { owner, column, row };
-    Ok(keys.seal(place, plain.expose().as_bytes(), &app.keys.entropy)?)
+    let keys = app.keys.sealer.keys(tx, purpose, app.now()).await?;
+    let place = Place { owner: Owner::Tenant(tx.tenant_id()), column, row };
+    Ok(keys.seal(place, plain.expose().as_bytes(), app.keys.sealer.entropy())?)
 }

@@ -39,8 +39,13 @@ pub(crate) async fn ensure(store: &Store, keys: &Keys, now: Timestamp) -> anyhow
     }
     let mut data_keys = platform_keys(&mut tx, keys).await?;
     if data_keys.is_empty() {
-        let (_, wrapped) =
-            DataKey::generate(keys.provider.as_ref(), Owner::Platform, PURPOSE, 1, &keys.entropy)?;
+        let (_, wrapped) = DataKey::generate(
+            keys.sealer.provider(),
+            Owner::Platform,
+            PURPOSE,
+            1,
+            keys.sealer.entropy(),
+        )?;
         let stored = data_keys::WrappedDataKey { version: 1, wrapped };
         data_keys::insert_platform(&mut tx, PURPOSE.as_str(), &stored, now).await?;
         // Read again: another process may have been first, and its key is the one that counts.
@@ -64,7 +69,7 @@ async fn platform_keys(tx: &mut ControlTx, keys: &Keys) -> anyhow::Result<DataKe
         .iter()
         .map(|key| {
             let version = key.version.unsigned_abs();
-            DataKey::unwrap(keys.provider.as_ref(), Owner::Platform, PURPOSE, version, &key.wrapped)
+            DataKey::unwrap(keys.sealer.provider(), Owner::Platform, PURPOSE, version, &key.wrapped)
         })
         .collect::<Result<_, _>>()?;
     Ok(DataKeys::new(Owner::Platform, unwrapped))
@@ -76,7 +81,7 @@ fn seal(
     private: &Secret<Vec<u8>>,
     keys: &Keys,
 ) -> anyhow::Result<Vec<u8>> {
-    Ok(data_keys.seal(place(id), private.expose(), &keys.entropy)?)
+    Ok(data_keys.seal(place(id), private.expose(), keys.sealer.entropy())?)
 }
 
 const fn place(id: SigningKeyId) -> Place {

@@ -6,6 +6,7 @@
 mod checks;
 mod launch;
 
+use domain::clock::{Clock as _, SystemClock};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -309,6 +310,41 @@ impl App {
         let body = json!({"email": email, "password": PASSWORD});
         let session = self.client.post("/api/v1/auth/login", body).await.expect(200);
         self.client.bearing(&session.text("/access_token")).with("x-tenant-id", &owner.tenant_id)
+    }
+
+    /// Tells a tenant's webhook endpoints of an event as a program would, in a transaction that is committed or not.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub async fn publish_and<E: webhooks::events::Event>(
+        &self,
+        tenant_id: domain::id::TenantId,
+        event: &E,
+        commit: bool,
+    ) {
+        let url = domain::secret::Secret::new(self.database.url_as("pytake_worker"));
+        let store = store::Store::connect_lazy(&url, 1, std::time::Duration::from_secs(10))
+            .expect("a store");
+        let keys = self.servers.secrets().key_encryption_keys().expect("keys");
+        let sealer = store::sealer::Sealer::new(Box::new(vault::FileKeyProvider::new(keys)));
+        let now = SystemClock.now();
+        let event_type = E::TYPE.parse().expect("an event type");
+        let message = store::webhook_messages::NewMessage {
+            id: domain::id::WebhookMessageId::new(now, rand::random()),
+            body: webhooks::body(&event_type, now, event).expect("a body"),
+            event_type,
+            occurred_at: now,
+            uid: None,
+            ordering_key: Some(event.ordering_key()),
+        };
+        let mut tx = store.begin(tenant_id).await.expect("a transaction");
+        let audience = store::webhook_messages::Audience::Subscribers;
+        store::webhook_messages::publish(&mut tx, &sealer, &message, audience, now)
+            .await
+            .expect("published");
+        if commit {
+            tx.commit().await.expect("a commit");
+        }
     }
 
     /// The mail that was sent.

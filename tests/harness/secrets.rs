@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use credentials::SymmetricKey;
-use settings::KeyFile;
+use domain::secret::Secret;
+use settings::{KEY_BYTES, KeyFile};
 
 /// Setting and file of each key.
 const FILES: [(&str, &str); 4] = [
@@ -54,6 +55,13 @@ impl SecretFiles {
         let file: KeyFile = serde_json::from_value(path.to_string_lossy().into())?;
         let key = file.read()?.pop().context("the file holds no key")?;
         Ok(SymmetricKey::new(key))
+    }
+
+    /// What wraps the vault's keys.
+    pub(crate) fn key_encryption_keys(&self) -> Result<Vec<Secret<[u8; KEY_BYTES]>>> {
+        let path = self.0.join("kek");
+        let file: KeyFile = serde_json::from_value(path.to_string_lossy().into())?;
+        Ok(file.read()?)
     }
 
     /// What no log may hold.

@@ -9,13 +9,18 @@ use domain::clock::{Clock, SystemClock};
 use jobs::queue::Retention;
 use settings::Settings;
 use store::Store;
+use store::sealer::Sealer;
+use vault::FileKeyProvider;
 
 use crate::jobs::usage::roll_up::OneAtATime;
 use crate::mail::outbox::Outbox;
 use crate::metrics::Metrics;
+use crate::webhooks::Courier;
 
 /// Connections that keeping the queues needs: one listens, one tells of life, one looks after them.
 const UPKEEP_CONNECTIONS: u32 = 3;
+/// Connections by which deliveries are leased and settled.
+const DISPATCH_CONNECTIONS: u32 = 2;
 /// How long the runtime waits for a connection. It ends a worker that gets none, and jobs would be done twice.
 const RUNTIME_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -35,6 +40,10 @@ pub struct App {
     pub(crate) public_url: String,
     /// Where people see their account, plan and invoices.
     pub(crate) account_url: Option<String>,
+    /// What delivers webhooks.
+    pub(crate) webhooks: Courier,
+    /// The vault's keys of tenants.
+    pub(crate) sealer: Sealer,
     /// Where mail goes.
     pub(crate) outbox: Outbox,
     /// Where quotas are kept by what was counted.
@@ -78,7 +87,10 @@ impl App {
         Ok(Self {
             store: connect(database.max_connections, database.acquire_timeout())?,
             // Of each queue's worker, one thing at a time.
-            runtime: connect(u32::try_from(queues)?, RUNTIME_ACQUIRE_TIMEOUT)?,
+            runtime: connect(
+                u32::try_from(queues)? + DISPATCH_CONNECTIONS,
+                RUNTIME_ACQUIRE_TIMEOUT,
+            )?,
             upkeep: connect(UPKEEP_CONNECTIONS, database.acquire_timeout())?,
             limits: Limits {
                 silence: workers.silence(),
@@ -87,6 +99,8 @@ impl App {
             mail_tokens: MailTokenKey::new(&SymmetricKey::new(key)),
             public_url: settings.api.public_url.clone(),
             account_url: Some(settings.mail.account_url.clone()).filter(|url| !url.is_empty()),
+            webhooks: Courier::open(settings)?,
+            sealer: Sealer::new(Box::new(FileKeyProvider::new(settings.secrets.kek_file.read()?))),
             outbox: Outbox::open(&settings.mail)?,
             quotas: limits::Raiser::new(redis, &settings.redis.key_prefix),
             roll_up: OneAtATime::default(),

@@ -2,3 +2,4 @@
 
 mod send_email;
 pub(crate) mod usage;
+pub(crate) mod webhooks;

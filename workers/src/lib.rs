@@ -12,3 +12,4 @@ mod jobs;
 mod mail;
 mod metrics;
 mod repair;
+mod webhooks;

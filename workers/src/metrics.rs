@@ -1,5 +1,7 @@
 //! The workers' metrics. Labels are queue and outcome (or state) only: neither may grow without bound.
 
+mod webhooks;
+
 use std::time::Duration;
 
 use jobs::queue::Depth;
@@ -12,6 +14,8 @@ use prometheus::{
 
 use crate::runtime::outcome::Ending;
 
+pub(crate) use webhooks::WebhookMetrics;
+
 /// The metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -21,6 +25,8 @@ pub(crate) struct Metrics {
     durations: HistogramVec,
     jobs: IntGaugeVec,
     oldest: GaugeVec,
+    /// Of webhooks.
+    pub(crate) webhooks: WebhookMetrics,
     usage_rows: IntCounter,
     usage_discrepancies: IntGauge,
 }
@@ -67,6 +73,7 @@ impl Metrics {
                 &["queue"],
                 registry
             )?,
+            webhooks: WebhookMetrics::register(registry)?,
             usage_rows: register_int_counter_with_registry!(
                 "pytake_usage_rows_total",
                 "Counts that were rolled up",

@@ -3,14 +3,19 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jobs::QueueForm;
-use jobs::catalog::{SendEmail, Usage};
+use jobs::catalog::{SendEmail, Usage, Webhooks};
 
 use crate::runtime::Perform;
 use crate::runtime::monitor::{Crew, work};
+use crate::webhooks;
 
 /// Every queue with what works it.
-pub const REGISTER: [Registration; 2] =
-    [Registration::of::<SendEmail>(), Registration::of::<Usage>()];
+pub const REGISTER: [Registration; 3] = [
+    Registration::of::<SendEmail>(),
+    Registration::of::<Usage>(),
+    // Who works this queue delivers, too.
+    Registration { form: QueueForm::of::<Webhooks>(), work: |crew| webhooks::work(crew).boxed() },
+];
 
 /// A queue and what works it.
 #[derive(Debug, Clone, Copy)]

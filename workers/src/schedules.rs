@@ -3,14 +3,14 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::SignedDuration;
-use jobs::catalog::{Job, Usage};
+use jobs::catalog::{Job, Usage, Webhooks};
 use jobs::{Options, enqueue};
 use store::{ControlTx, Error};
 
 use crate::runtime::schedule::{CatchUp, Schedule};
 
 /// Every schedule.
-pub const SCHEDULES: [Schedule; 3] = [
+pub const SCHEDULES: [Schedule; 5] = [
     Schedule {
         name: "usage.roll_up",
         // The net under the jobs that come with each batch.
@@ -29,6 +29,18 @@ pub const SCHEDULES: [Schedule; 3] = [
         every: SignedDuration::from_hours(6),
         catch_up: CatchUp::Once,
         add: |tx, _| add(tx, Usage::KeepUp),
+    },
+    Schedule {
+        name: "webhooks.judge",
+        every: SignedDuration::from_secs(60),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Webhooks::Judge),
+    },
+    Schedule {
+        name: "webhooks.keep_up",
+        every: SignedDuration::from_hours(1),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Webhooks::KeepUp),
     },
 ];
 

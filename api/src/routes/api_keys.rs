@@ -17,9 +17,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::api_keys::{self, ApiKeyRecord};
 use utoipa::ToSchema;
+use webhooks::events::tenant::{ApiKeyCreated, ApiKeyData, ApiKeyRevoked, RevokedApiKeyData};
 
 use crate::app::{App, random};
 use crate::authorized::{Authorized, needs};
+use crate::events;
 use crate::extract::{Body, PageQuery, PathId, Wire};
 use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::problem::Problem;
@@ -203,11 +205,23 @@ pub(crate) async fn create(
         "expires_at": record.expires_at,
     });
     auth.caller.audit(&app, &mut tx, Action::ApiKeyCreated, record.id, changes).await?;
+    events::publish(&app, &mut tx, &told(&record)).await?;
 
     let shown = ApiKeyBody { key: Some(secret.expose().clone()), ..ApiKeyBody::new(&record, now) };
     let response = first.answer(&app, &mut tx, StatusCode::CREATED, &shown).await?;
     auth.caller.commit(tx).await?;
     Ok(response)
+}
+
+/// What webhooks say of a new key.
+fn told(key: &ApiKeyRecord) -> ApiKeyCreated {
+    ApiKeyCreated(ApiKeyData {
+        api_key_id: key.id.to_string(),
+        name: key.name.clone(),
+        last_four: key.last_four.clone(),
+        permissions: key.scopes.iter().map(ToString::to_string).collect(),
+        expires_at: key.expires_at.map(|at| at.to_string()),
+    })
 }
 
 /// A key can never do what its creator cannot.
@@ -273,6 +287,8 @@ pub(crate) async fn delete(
 
     api_keys::revoke(&mut tx, id, app.now()).await?;
     auth.caller.audit(&app, &mut tx, Action::ApiKeyRevoked, id, json!({})).await?;
+    let event = ApiKeyRevoked(RevokedApiKeyData { api_key_id: id.to_string() });
+    events::publish(&app, &mut tx, &event).await?;
 
     auth.caller.commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -22,14 +22,17 @@ use store::invitations::{self, Invitation, InvitationStatus};
 use store::memberships::{self, Membership};
 use store::{TenantTx, api_keys, tenants, users};
 use utoipa::ToSchema;
+use webhooks::events::tenant::UserJoined;
 
 use crate::app::{App, random};
 use crate::authorized::{Anyone, Authorized, Needs, needs};
+use crate::events;
 use crate::extract::{Body, PageQuery, PathId, Wire};
 use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::passwords::NewPassword;
 use crate::problem::Problem;
 use crate::routes::List;
+use crate::routes::users::told;
 use crate::sessions::{self, Device, Earned, Tokens};
 
 /// How long a link is good for.
@@ -379,6 +382,7 @@ pub(crate) async fn accept_as(
     let tokens = sessions::begin(app, &mut tx, user_id, Earned::ByPassword, device).await?;
     let changes = json!({ "invitation": id, "user_id": user_id });
     caller.audit(app, &mut tx, Action::UserJoined, member.id, changes).await?;
+    events::publish(app, &mut tx, &UserJoined(told(&member))).await?;
 
     caller.commit(tx).await?;
     Ok(Accepted { tenant_id: tenant_id.to_string(), id: member.id.to_string(), tokens })

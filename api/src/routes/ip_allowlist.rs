@@ -14,9 +14,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::ip_allowlists::{self, IpAllowlist};
 use utoipa::ToSchema;
+use webhooks::events::edge::{IpAllowlistData, IpAllowlistUpdated};
 
 use crate::app::App;
 use crate::authorized::{Authorized, needs};
+use crate::events;
 use crate::extract::{Body, IfMatch, Wire, etag};
 use crate::problem::Problem;
 
@@ -160,6 +162,11 @@ pub(crate) async fn replace(
     let changes = json!({ "before": before.networks, "after": networks });
     let target = auth.tenant_id;
     auth.caller.audit(&app, &mut tx, Action::IpAllowlistUpdated, target, changes).await?;
+    let event = IpAllowlistUpdated(IpAllowlistData {
+        tenant_id: auth.tenant_id().to_string(),
+        networks: networks.iter().map(ToString::to_string).collect(),
+    });
+    events::publish(&app, &mut tx, &event).await?;
 
     auth.caller.commit(tx).await?;
     Ok(respond(&IpAllowlist { networks, version }))

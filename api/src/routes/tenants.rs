@@ -15,9 +15,11 @@ use serde_json::json;
 use store::subscriptions::{self, Subscription, SubscriptionStatus};
 use store::tenants::{self, Tenant, TenantSettings};
 use utoipa::ToSchema;
+use webhooks::events::tenant::{TenantClosed, TenantData, TenantUpdated};
 
 use crate::app::App;
 use crate::authorized::{Authorized, needs};
+use crate::events;
 use crate::extract::{Body, IfMatch, Wire, etag};
 use crate::problem::Problem;
 use crate::routes::sign_up::{COMPANY_SIZE_LEN_MAX, USE_CASE_LEN_MAX, free_text};
@@ -204,9 +206,21 @@ pub(crate) async fn update(
     let subscription = subscriptions::get(&mut tx).await?;
     let changes = changed_fields(&before, &after);
     auth.caller.audit(&app, &mut tx, Action::TenantUpdated, after.id, changes).await?;
+    events::publish(&app, &mut tx, &TenantUpdated(told(&after))).await?;
 
     auth.caller.commit(tx).await?;
     Ok(TenantBody::respond(&after, &subscription))
+}
+
+/// What webhooks say of the tenant.
+fn told(tenant: &Tenant) -> TenantData {
+    TenantData {
+        tenant_id: tenant.id.to_string(),
+        name: tenant.name.clone(),
+        subdomain: tenant.subdomain.to_string(),
+        status: tenant.status.as_str().to_owned(),
+        time_zone: tenant.time_zone.to_string(),
+    }
 }
 
 fn changed_fields(before: &Tenant, after: &Tenant) -> serde_json::Value {
@@ -244,6 +258,8 @@ pub(crate) async fn close(
     }
     let target = auth.tenant_id;
     auth.caller.audit(&app, &mut tx, Action::TenantClosed, target, json!({})).await?;
+    let closed = tenants::get(&mut tx).await?;
+    events::publish(&app, &mut tx, &TenantClosed(told(&closed))).await?;
 
     auth.caller.commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)

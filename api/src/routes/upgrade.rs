@@ -16,13 +16,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::TenantTx;
 use store::catalogue;
-use store::subscriptions::{self, Change, ChangeKind, Subscription};
+use store::subscriptions::{self, Change, ChangeKind, Subscription, SubscriptionStatus};
 use store::tenants;
 use utoipa::ToSchema;
 use vault::Purpose;
+use webhooks::events::billing::{SubscriptionData, SubscriptionUpdated};
 
 use crate::app::{App, random};
 use crate::authorized::{Authorized, needs};
+use crate::events;
 use crate::extract::{Body, Wire};
 use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::problem::Problem;
@@ -159,6 +161,7 @@ pub(crate) async fn upgrade(
     let shown = ChangeBody::new(&change, &before);
     let changes = serde_json::to_value(&shown).map_err(Problem::internal)?;
     auth.caller.audit(&app, &mut tx, Action::SubscriptionChanged, after.id, changes).await?;
+    events::publish(&app, &mut tx, &told(&after)).await?;
 
     let in_force = catalogue::get(&mut tx, after.plan, after.plan_version).await?;
     let subscription = SubscriptionBody::new(&after, &in_force.terms);
@@ -166,6 +169,23 @@ pub(crate) async fn upgrade(
     let response = first.answer(&app, &mut tx, StatusCode::OK, &shown).await?;
     auth.caller.commit(tx).await?;
     Ok(response)
+}
+
+/// What webhooks say of a subscription.
+fn told(subscription: &Subscription) -> SubscriptionUpdated {
+    let (status, trial_ends_at) = match subscription.status {
+        SubscriptionStatus::Trialing { ends_at } => ("Trialing", Some(ends_at.to_string())),
+        _ => ("Active", None),
+    };
+    SubscriptionUpdated(SubscriptionData {
+        subscription_id: subscription.id.to_string(),
+        plan: subscription.plan.to_string(),
+        cycle: subscription.cycle.to_string(),
+        status: status.to_owned(),
+        period_end: subscription.period_end.to_string(),
+        trial_ends_at,
+        next_plan: subscription.next.map(|(plan, _)| plan.to_string()),
+    })
 }
 
 async fn time_zone(tx: &mut TenantTx) -> Result<NamedTimeZone, Problem> {

@@ -18,9 +18,12 @@ use store::TenantTx;
 use store::invitations;
 use store::memberships::{self, Membership, MembershipStatus};
 use utoipa::ToSchema;
+use webhooks::events::edge::{OwnershipChanged, OwnershipData};
+use webhooks::events::tenant::{RemovedUserData, UserData, UserInvited, UserRemoved, UserUpdated};
 
 use crate::app::{App, random};
 use crate::authorized::{Authorized, Needs, needs};
+use crate::events;
 use crate::extract::{Body, IfMatch, PageQuery, PathId, Wire, etag};
 use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::problem::Problem;
@@ -193,6 +196,7 @@ pub(crate) async fn add(
         "invitation": invitation.id,
     });
     auth.caller.audit(&app, &mut tx, Action::UserInvited, member.id, changes).await?;
+    events::publish(&app, &mut tx, &UserInvited(told(&member))).await?;
 
     let mut shown = UserBody::new(&member);
     shown.invitation = Some(InvitationBody::new(&invitation, now));
@@ -356,9 +360,32 @@ pub(crate) async fn update(
     let fields = |member: &Membership| json!({ "name": member.name, "role": member.role, "permissions": member.permissions });
     let changes = json!({ "before": fields(&before), "after": fields(&after) });
     auth.caller.audit(&app, &mut tx, Action::UserUpdated, id, changes).await?;
+    events::publish(&app, &mut tx, &UserUpdated(told(&after))).await?;
+    if before.role != after.role && [before.role, after.role].contains(&Role::Owner) {
+        events::publish(&app, &mut tx, &ownership(&auth, &after)).await?;
+    }
 
     auth.caller.commit(tx).await?;
     Ok(([(ETAG, etag(after.version))], Json(UserBody::new(&after))).into_response())
+}
+
+/// What webhooks say of a member.
+pub(crate) fn told(member: &Membership) -> UserData {
+    UserData {
+        user_id: member.id.to_string(),
+        email: member.email.to_string(),
+        name: member.name.clone(),
+        role: member.role.to_string(),
+    }
+}
+
+/// Somebody became an owner, or is one no more.
+fn ownership(auth: &Authorized<needs::ManageUsers>, member: &Membership) -> OwnershipChanged {
+    OwnershipChanged(OwnershipData {
+        tenant_id: auth.tenant_id().to_string(),
+        user_id: member.id.to_string(),
+        role: member.role.to_string(),
+    })
 }
 
 /// Refuses to leave the tenant without an owner. The caller holds the tenant's lock.
@@ -400,6 +427,8 @@ pub(crate) async fn remove(
     invitations::revoke_of(&mut tx, id, app.now()).await?;
     let changes = json!({ "email": member.email, "role": member.role });
     auth.caller.audit(&app, &mut tx, Action::UserRemoved, id, changes).await?;
+    let event = UserRemoved(RemovedUserData { user_id: id.to_string() });
+    events::publish(&app, &mut tx, &event).await?;
 
     auth.caller.commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -74,4 +74,20 @@ actions! {
     IpAllowlistUpdated = "ip_allowlist.updated",
     /// The subscription's plan or cycle changed, or will.
     SubscriptionChanged = "subscription.changed",
+    /// A webhook endpoint was created.
+    WebhookEndpointCreated = "webhook_endpoint.created",
+    /// A webhook endpoint was changed, enabled or disabled.
+    WebhookEndpointUpdated = "webhook_endpoint.updated",
+    /// A webhook endpoint was deleted.
+    WebhookEndpointDeleted = "webhook_endpoint.deleted",
+    /// A webhook endpoint was sent a test event.
+    WebhookEndpointTested = "webhook_endpoint.tested",
+    /// A webhook endpoint's messages are signed with a new secret.
+    WebhookSecretRotated = "webhook_secret.rotated",
+    /// A message was sent to a webhook endpoint again.
+    WebhookResent = "webhook_message.resent",
+    /// Messages are sent to a webhook endpoint again.
+    WebhookReplayStarted = "webhook_replay.started",
+    /// A replay was ended before it was done.
+    WebhookReplayCanceled = "webhook_replay.canceled",
 }

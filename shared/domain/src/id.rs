@@ -158,6 +158,12 @@ ids! {
     JobId = "job";
     /// One thing that an operator did.
     OperatorEventId = "opevent";
+    /// Where a tenant wants to be told of what happens.
+    WebhookEndpointId = "endpoint";
+    /// One event that tenants are told of: `webhook-id`, the same at each attempt and each endpoint.
+    WebhookMessageId = "msg";
+    /// One call to send messages to an endpoint again.
+    WebhookReplayId = "replay";
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod credential;
+pub mod destination;
 pub mod email;
 pub mod event;
 pub mod faults;

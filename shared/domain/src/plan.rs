@@ -1,6 +1,6 @@
 //! Plans: their names, their limits, the billing cycle. Prices and figures are data (`config/plans.toml`).
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +141,8 @@ pub struct PlanLimits {
     pub concurrent_requests: Option<NonZeroU32>,
     /// Outgoing webhook endpoints.
     pub webhook_endpoints: Allowance,
+    /// Days for which messages to them are kept.
+    pub webhook_retention_days: NonZeroU16,
     /// Storage, in megabytes of 10^6 bytes.
     pub storage_mb: Allowance,
     /// Automations.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::id::{
     InvitationId, InvoiceId, MembershipId, SessionId, SubscriptionId, TenantId, UserId,
+    WebhookEndpointId, WebhookReplayId,
 };
 use domain::meter::MeterName;
 use jiff::Timestamp;
@@ -25,7 +26,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// Every queue, for whoever looks at the jobs without doing them.
-pub const QUEUES: [QueueForm; 2] = [QueueForm::of::<SendEmail>(), QueueForm::of::<Usage>()];
+pub const QUEUES: [QueueForm; 3] =
+    [QueueForm::of::<SendEmail>(), QueueForm::of::<Usage>(), QueueForm::of::<Webhooks>()];
 
 /// Works on what was counted. Each step may run twice, and beside itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,30 @@ impl Job for Usage {
     const VERSION: u16 = 1;
     const ATTEMPTS_MAX: u16 = 25;
     const TIMEOUT: Duration = Duration::from_secs(300);
+}
+
+/// Works on webhooks beside their delivery, which has a queue of its own (`webhook_deliveries`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Webhooks {
+    /// Sends messages to an endpoint again.
+    Replay {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// Which, and to where.
+        replay_id: WebhookReplayId,
+    },
+    /// Tells tenants of endpoints through which nothing gets, and disables them in the end.
+    Judge,
+    /// Forgets what is older than a tenant's plan keeps.
+    KeepUp,
+}
+
+impl Job for Webhooks {
+    const QUEUE: &'static str = "webhooks";
+    const VERSION: u16 = 1;
+    const ATTEMPTS_MAX: u16 = 25;
+    const TIMEOUT: Duration = Duration::from_secs(600);
 }
 
 /// Renders and sends one message. What is mailed is looked up when it is sent; what has changed since
@@ -110,6 +136,13 @@ pub enum SendEmail {
         percent: u16,
         /// The billing period in which it was.
         period_start: Timestamp,
+    },
+    /// To an owner: nothing gets through to a webhook endpoint, or it was disabled for that.
+    WebhookTrouble {
+        /// To whom.
+        owner: Owner,
+        /// The endpoint.
+        endpoint_id: WebhookEndpointId,
     },
 }
 

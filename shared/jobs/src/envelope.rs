@@ -53,6 +53,7 @@ pub fn decode<J: Job>(payload: &[u8]) -> Result<J, Undecodable> {
 mod tests {
     use domain::id::{
         InvitationId, InvoiceId, MembershipId, SessionId, SubscriptionId, TenantId, UserId,
+        WebhookEndpointId,
     };
     use expect_test::expect;
     use uuid::Uuid;
@@ -90,6 +91,10 @@ mod tests {
                 meter: "messages".parse().unwrap(),
                 percent: 80,
                 period_start: jiff::Timestamp::UNIX_EPOCH,
+            },
+            SendEmail::WebhookTrouble {
+                owner,
+                endpoint_id: WebhookEndpointId::from_uuid(Uuid::from_u128(8)),
             },
         ];
         let stored = jobs.map(|job| {

@@ -5,10 +5,11 @@ mod key_file;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::destination::DestinationPolicy;
 use domain::host::HostName;
 use domain::secret::Secret;
 use figment::Figment;
@@ -46,7 +47,10 @@ pub struct Settings {
     /// The workers.
     pub workers: Workers,
     /// Outgoing mail.
+    /// Mail.
     pub mail: Mail,
+    /// Outgoing webhooks.
+    pub webhooks: Webhooks,
 }
 
 /// What kind of installation this is.
@@ -270,6 +274,39 @@ impl Workers {
     #[must_use]
     pub const fn grace_period(&self) -> Duration {
         Duration::from_secs(self.grace_period_seconds)
+    }
+}
+
+/// `[webhooks]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// Networks that tenants' addresses may lead to although they are private.
+    pub allowed_networks: Vec<IpNet>,
+    /// Whether public addresses may be called by plain http.
+    pub allow_http: bool,
+    /// Ports of public addresses; empty: all.
+    pub ports: Vec<u16>,
+    /// Deliveries of a process at the same time, those apart that take longer than a second.
+    pub concurrency: NonZeroU32,
+    timeout_seconds: NonZeroU64,
+}
+
+impl Webhooks {
+    /// What tenants may reach.
+    #[must_use]
+    pub fn policy(&self) -> DestinationPolicy {
+        DestinationPolicy {
+            allowed_networks: self.allowed_networks.clone(),
+            allow_http: self.allow_http,
+            ports: self.ports.clone(),
+        }
+    }
+
+    /// How long an attempt may take, the answer's body included.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.get())
     }
 }
 

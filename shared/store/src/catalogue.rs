@@ -1,7 +1,7 @@
 //! The price catalogue: `config/plans.toml` in, versions in the database, and what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use domain::meter::{self, Aggregation, MeterName, MeterSource};
 use domain::money::{Currency, Money};
@@ -253,7 +253,7 @@ async fn find(
 ) -> Result<Option<PlanVersion>, Error> {
     let row = sqlx::query!(
         "SELECT messages_per_month, contacts, users, api_calls_per_minute, concurrent_requests,
-            webhook_endpoints, storage_mb, automations, quotas, overage, trial_days
+            webhook_endpoints, webhook_retention_days, storage_mb, automations, quotas, overage, trial_days
         FROM plan_versions
         WHERE plan = $1 AND version = $2",
         plan.as_str(),
@@ -278,6 +278,9 @@ async fn find(
             api_calls_per_minute: positive(row.api_calls_per_minute)?,
             concurrent_requests: row.concurrent_requests.map(positive).transpose()?,
             webhook_endpoints: allowance(row.webhook_endpoints)?,
+            webhook_retention_days: known(NonZeroU16::try_from(
+                row.webhook_retention_days.unsigned_abs(),
+            ))?,
             storage_mb: allowance(row.storage_mb)?,
             automations: allowance(row.automations)?,
         },
@@ -355,8 +358,8 @@ async fn insert(
     sqlx::query!(
         "INSERT INTO plan_versions (plan, version, messages_per_month, contacts, users,
             api_calls_per_minute, concurrent_requests, webhook_endpoints, storage_mb, automations, quotas,
-            overage, trial_days, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            overage, trial_days, created_at, webhook_retention_days)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         plan.as_str(),
         version,
         bound(limits.messages_per_month),
@@ -370,7 +373,8 @@ async fn insert(
         Json(&terms.quotas) as _,
         &overage,
         i32::from(terms.trial_days),
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        i16::try_from(limits.webhook_retention_days.get()).unwrap_or(i16::MAX)
     )
     .execute(&mut *connection)
     .await?;

@@ -47,6 +47,9 @@ pub enum Error {
     /// A value that the database cannot hold (SQLSTATE class 22); parsing should have refused it.
     #[error("a value cannot be stored")]
     Unstorable(#[source] sqlx::Error),
+    /// A sealed value does not open, or nothing can be sealed.
+    #[error("the vault refused")]
+    Vault(#[from] vault::VaultError),
     /// Anything else: a fault of ours.
     #[error("the database refused")]
     Database(#[source] sqlx::Error),

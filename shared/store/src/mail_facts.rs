@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use domain::id::{InvitationId, InvoiceId, MembershipId, SessionId, SubscriptionId, UserId};
+use domain::id::{
+    InvitationId, InvoiceId, MembershipId, SessionId, SubscriptionId, UserId, WebhookEndpointId,
+};
 use domain::meter::MeterName;
 use domain::money::Money;
 use domain::period::Period;
@@ -13,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::error::Error;
 use crate::tenant_tx::{ControlTx, TenantTx, Tx};
-use crate::{catalogue, meters, subscriptions, usage};
+use crate::{catalogue, meters, subscriptions, usage, webhook_endpoints};
 
 /// What an invitation's message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,6 +243,32 @@ pub async fn invoice(tx: &mut TenantTx, id: InvoiceId) -> Result<InvoiceFacts, E
         due: Money { amount_minor: row.due_minor, currency },
         period: Period { start: row.period_start.to_jiff(), end: row.period_end.to_jiff() },
     })
+}
+
+/// A webhook endpoint with which something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookFacts {
+    /// Where it is.
+    pub url: String,
+    /// Since when nothing has got through, where that is so.
+    pub failing_since: Option<Timestamp>,
+    /// Why it was disabled, if it was: `Gone` or `Failing`.
+    pub disabled: Option<String>,
+}
+
+/// A webhook endpoint with which something is wrong.
+///
+/// # Errors
+/// `NotFound` when there is none of this id, or nothing is wrong with it.
+pub async fn webhook(tx: &mut TenantTx, id: WebhookEndpointId) -> Result<WebhookFacts, Error> {
+    let endpoint = webhook_endpoints::get(tx, id).await?;
+    let disabled = endpoint.disabled.map(|(reason, _)| reason);
+    let failing_since = endpoint.health.failing_since;
+    // Whoever disabled it knows.
+    if disabled.as_deref() == Some("ByUser") || (disabled.is_none() && failing_since.is_none()) {
+        return Err(Error::NotFound);
+    }
+    Ok(WebhookFacts { url: endpoint.settings.url.to_string(), failing_since, disabled })
 }
 
 /// How much of a meter is used in the running period, if that is the one which began at `period_start`.

@@ -200,6 +200,22 @@ pub async fn count_owners(tx: &mut TenantTx) -> Result<u64, Error> {
     Ok(count.unsigned_abs())
 }
 
+/// The active owners, to whom messages about the tenant go.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn owners(tx: &mut TenantTx) -> Result<Vec<MembershipId>, Error> {
+    let owners = sqlx::query_scalar!(
+        "SELECT id FROM memberships
+        WHERE tenant_id = $1 AND status = 'Active' AND role = 'Owner'
+        ORDER BY id",
+        tx.tenant_id() as _
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(owners)
+}
+
 /// Replaces name, role and granted permissions of a membership that is still at `version`.
 ///
 /// # Errors

@@ -30,6 +30,8 @@ pub enum Purpose {
     PaymentMethods,
     /// Keys that sign access tokens.
     SigningKeys,
+    /// Webhooks: what signs them, their payloads, the answers to them.
+    Webhooks,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
         match self {
             Self::PaymentMethods => "payment_methods",
             Self::SigningKeys => "signing_keys",
+            Self::Webhooks => "webhooks",
         }
     }
 }

@@ -63,6 +63,9 @@ pub(crate) async fn start(
 ) -> Result<Programs> {
     let mut shared = secrets.variables();
     shared.push(("PYTAKE_REDIS__URL".into(), servers.redis_url.clone()));
+    // So that webhooks can be received on this machine.
+    let loopback = "[\"127.0.0.0/8\", \"::1/128\"]";
+    shared.push(("PYTAKE_WEBHOOKS__ALLOWED_NETWORKS".into(), loopback.into()));
     shared.push(("PYTAKE_MAIL__DIR".into(), place.mail().to_string_lossy().into_owned()));
     let api = settings.api.listen;
     shared.push(("PYTAKE_EDGE__UPSTREAMS".into(), format!("{{api=[\"{api}\"]}}")));

@@ -76,6 +76,8 @@ impl App {
             ("PYTAKE_API__LISTEN", api.address().to_string()),
             ("PYTAKE_OPERATOR__LISTEN", operator.address().to_string()),
             ("PYTAKE_API__PUBLIC_URL", self.url()),
+            // Receivers of webhooks are on this machine.
+            ("PYTAKE_WEBHOOKS__ALLOWED_NETWORKS", "[\"127.0.0.0/8\", \"::1/128\"]".into()),
             ("PYTAKE_MAIL__DIR", self.mail_dir().to_string_lossy().into_owned()),
         ];
         let mut settings = self.servers.secrets().variables();

@@ -27,7 +27,8 @@ pub(crate) const CONTROL_TABLES: [&str; 21] = [
     "users",
 ];
 /// Own what crosses tenants; nobody can log in as them.
-const CROSSING_ROLES: [&str; 3] = ["pytake_directory", "pytake_edge_views", "pytake_rollup"];
+const CROSSING_ROLES: [&str; 4] =
+    ["pytake_directory", "pytake_dispatch", "pytake_edge_views", "pytake_rollup"];
 
 /// Tables of ours, partitions included; the migrations' own bookkeeping and apalis' schema are not.
 const OURS: &str = "
@@ -68,7 +69,8 @@ const INDEX_NOT_LED: &str = "SELECT indexrelid::regclass::text
      WHERE attname IS DISTINCT FROM key
          -- Global uniqueness is the point of a subdomain; the others serve the functions that cross tenants.
          AND indexrelid::regclass::text NOT IN
-             ('tenants_subdomain_unique', 'memberships_of_user', 'invitations_by_id')";
+             ('tenants_subdomain_unique', 'memberships_of_user', 'invitations_by_id',
+                'webhook_deliveries_later')";
 const KEY_NOT_LED: &str = "SELECT relname::text FROM tenant_tables
      WHERE NOT EXISTS (
          SELECT FROM pg_constraint

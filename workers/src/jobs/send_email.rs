@@ -81,6 +81,9 @@ async fn draft(app: &App, job: SendEmail) -> Result<Message, Undrafted> {
         SendEmail::UsageAlert { owner, meter, percent, period_start } => {
             owners::usage_alert(app, owner, &meter, percent, period_start).await
         }
+        SendEmail::WebhookTrouble { owner, endpoint_id } => {
+            owners::webhook_trouble(app, owner, endpoint_id).await
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod sign_in_alert;
 mod trial_ending;
 mod usage_alert;
 mod verify_email;
+mod webhook_trouble;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -20,6 +21,7 @@ pub(crate) use sign_in_alert::SignInAlert;
 pub(crate) use trial_ending::TrialEnding;
 pub(crate) use usage_alert::UsageAlert;
 pub(crate) use verify_email::VerifyEmail;
+pub(crate) use webhook_trouble::WebhookTrouble;
 
 /// A message's words.
 pub(crate) trait Words {

@@ -18,13 +18,16 @@ use serde_json::json;
 use store::users::{self, User};
 use store::{ControlTx, api_keys, invitations, memberships};
 use utoipa::ToSchema;
+use webhooks::events::tenant::UserJoined;
 
 use crate::app::App;
 use crate::authorized::{Anyone, SignedIn};
+use crate::events;
 use crate::extract::{Body, Wire};
 use crate::passwords::NewPassword;
 use crate::problem::Problem;
 use crate::routes::auth::login::{self, LoggedIn};
+use crate::routes::users::told;
 
 /// The mailed token, and the password to set.
 #[derive(Deserialize, ToSchema)]
@@ -240,6 +243,8 @@ pub(crate) async fn join(
         memberships::hand_over(&mut inside, id, newcomer.id, account.id).await?;
         let changes = json!({ "user_id": account.id });
         caller.audit(&app, &mut inside, Action::UserJoined, id, changes).await?;
+        let member = memberships::get(&mut inside, id).await?;
+        events::publish(&app, &mut inside, &UserJoined(told(&member))).await?;
         tx = inside.leave_tenant().await?;
     }
 

@@ -1,6 +1,6 @@
 //! Messages to owners about their tenant's plan and money.
 
-use domain::id::{InvoiceId, SubscriptionId};
+use domain::id::{InvoiceId, SubscriptionId, WebhookEndpointId};
 use domain::meter::MeterName;
 use jiff::Timestamp;
 use jobs::catalog::Owner;
@@ -10,7 +10,7 @@ use store::mail_facts::{self, InvoiceFacts, MemberFacts};
 use super::{OrUntrue, Undrafted};
 use crate::app::App;
 use crate::mail::message::Message;
-use crate::mail::words::{PaymentFailed, Receipt, TrialEnding, UsageAlert};
+use crate::mail::words::{PaymentFailed, Receipt, TrialEnding, UsageAlert, WebhookTrouble};
 
 pub(super) async fn trial_ending(
     app: &App,
@@ -53,6 +53,18 @@ pub(super) async fn usage_alert(
         .await
         .or_untrue("the period or its limit is another")?;
     let words = UsageAlert::new(&member, &usage, percent, app.account_url.clone());
+    Ok(Message::of(&member.email, &words)?)
+}
+
+pub(super) async fn webhook_trouble(
+    app: &App,
+    owner: Owner,
+    id: WebhookEndpointId,
+) -> Result<Message, Undrafted> {
+    let (mut tx, member) = recipient(app, owner).await?;
+    let facts =
+        mail_facts::webhook(&mut tx, id).await.or_untrue("nothing is wrong with it any more")?;
+    let words = WebhookTrouble::new(&member, &facts, app.account_url.clone());
     Ok(Message::of(&member.email, &words)?)
 }
 

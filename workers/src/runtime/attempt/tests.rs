@@ -1,6 +1,8 @@
 //! What becomes of attempts that end well, badly, by a panic, or not at all.
 
 use std::time::Duration;
+use store::sealer::Sealer;
+use vault::FileKeyProvider;
 
 use apalis_core::error::AbortError;
 use credentials::SymmetricKey;
@@ -21,6 +23,7 @@ use crate::jobs::usage::roll_up::OneAtATime;
 use crate::mail::outbox::Outbox;
 use crate::metrics::Metrics;
 use crate::runtime::fleet::Fleet;
+use crate::webhooks::Courier;
 
 #[derive(Serialize, Deserialize)]
 enum Trial {
@@ -71,6 +74,8 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         mail_tokens: MailTokenKey::new(&SymmetricKey::new(Secret::new([1; 32]))),
         public_url: "http://localhost".to_owned(),
         account_url: None,
+        webhooks: Courier::idle(),
+        sealer: Sealer::new(Box::new(FileKeyProvider::new(vec![Secret::new([1; 32])]))),
         outbox: Outbox::open(&mail).unwrap(),
         quotas: limits::Raiser::new(nowhere, "pytake:"),
         roll_up: OneAtATime::default(),

@@ -1,0 +1,328 @@
+//! Processes that deliver webhooks, on a database of their own, with what is needed to publish: tenants, endpoints, events.
+//!
+//! Dropped: the processes are killed.
+
+use std::time::Duration;
+
+use domain::clock::{Clock as _, SystemClock};
+use domain::id::{TenantId, WebhookEndpointId, WebhookMessageId};
+use domain::secret::Secret;
+use sqlx::PgConnection;
+use store::sealer::Sealer;
+use store::webhook_endpoints::{self, Endpoint, EndpointSettings, Health, Ordering, SealedSecret};
+use store::webhook_messages::{self, Audience, NewMessage};
+use store::{Store, TenantTx};
+use tempfile::TempDir;
+use uuid::Uuid;
+use vault::{FileKeyProvider, Purpose};
+use webhooks::signature::{SignatureKind, SigningSecret};
+
+use crate::actor::{Actor, Canaries};
+use crate::database::TestDatabase;
+use crate::environment::settings_variables;
+use crate::leash::{Leash, Spawn, tail};
+use crate::ports::{Port, reserve};
+use crate::servers::Servers;
+use crate::wait::poll_async;
+use crate::workspace::{program, root};
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What differs from the usual.
+#[derive(Debug, Clone, Default)]
+pub struct CourierOptions {
+    /// Processes.
+    pub processes: usize,
+    /// Their settings.
+    pub settings: Vec<(&'static str, String)>,
+    /// A Postgres of its own that keeps what was committed, because the test restarts it.
+    pub own_postgres: bool,
+}
+
+/// The processes and their database.
+#[derive(Debug)]
+pub struct Couriers {
+    /// What publishes: the API's view of the database.
+    pub store: Store,
+    /// The vault's keys of tenants.
+    pub sealer: Sealer,
+    options: CourierOptions,
+    members: Vec<Member>,
+    database: TestDatabase,
+    home: TempDir,
+    servers: &'static Servers,
+}
+
+#[derive(Debug)]
+struct Member {
+    leash: Leash,
+    metrics: Port,
+}
+
+/// What an endpoint wants beyond the usual.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// In which order.
+    pub ordering: Ordering,
+    /// Deliveries a minute.
+    pub rate_limit: Option<u32>,
+    /// Deliveries at the same time.
+    pub in_flight_max: u8,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { ordering: Ordering::None, rate_limit: None, in_flight_max: 20 }
+    }
+}
+
+impl Couriers {
+    /// Starts as many processes as are asked for; ready.
+    ///
+    /// # Panics
+    /// When one does not become ready; the message holds the end of its log.
+    pub async fn start(options: CourierOptions) -> Self {
+        let servers =
+            if options.own_postgres { Servers::durable().await } else { Servers::shared().await };
+        let database = servers.database().await;
+        let url = Secret::new(database.url_as("pytake_api"));
+        let store = Store::connect_lazy(&url, 8, ACQUIRE_TIMEOUT).expect("a store");
+        let keys = servers.secrets().key_encryption_keys().expect("keys");
+        let home = tempfile::Builder::new().prefix("pytake-couriers-").tempdir().expect("a folder");
+        let processes = options.processes;
+        let mut couriers = Self {
+            store,
+            sealer: Sealer::new(Box::new(FileKeyProvider::new(keys))),
+            options,
+            members: Vec::new(),
+            database,
+            home,
+            servers,
+        };
+        for index in 0..processes {
+            let member = couriers.spawn(index);
+            couriers.members.push(member);
+        }
+        for index in 0..processes {
+            couriers.ready(index).await;
+        }
+        couriers
+    }
+
+    fn spawn(&self, index: usize) -> Member {
+        let metrics = reserve().expect("a port");
+        let own = [
+            ("PYTAKE_DATABASE__URL", self.database.url_as("pytake_worker")),
+            ("PYTAKE_DATABASE__MAX_CONNECTIONS", "4".to_owned()),
+            ("PYTAKE_REDIS__URL", self.servers.redis_url().to_owned()),
+            ("PYTAKE_WORKERS__METRICS_LISTEN", metrics.address().to_string()),
+            ("PYTAKE_WORKERS__GRACE_PERIOD_SECONDS", "5".to_owned()),
+            ("PYTAKE_WEBHOOKS__ALLOWED_NETWORKS", "[\"127.0.0.0/8\"]".to_owned()),
+            ("PYTAKE_MAIL__DIR", self.home.path().join("mail").to_string_lossy().into_owned()),
+        ];
+        let program = program("pytake-workers").expect("built programs");
+        let leash = Spawn::new(program, self.home.path().join(format!("couriers-{index}.log")))
+            .without(settings_variables())
+            .args(["--queues", "webhooks"])
+            .variables(self.servers.secrets().variables())
+            .variables(own)
+            .variables(self.options.settings.iter().cloned())
+            .in_directory(root())
+            .start()
+            .expect("couriers start");
+        Member { leash, metrics }
+    }
+
+    async fn ready(&mut self, index: usize) {
+        let operator = self.operator(index);
+        let ready = poll_async(READY_WITHIN, async || {
+            operator.try_get("/readyz").await.filter(|answer| answer.status == 200)
+        });
+        let ready = ready.await;
+        let log = self.members[index].leash.log();
+        assert!(ready.is_some(), "couriers {index} do not become ready:\n{}", tail(log));
+    }
+
+    /// Whoever looks at a process' metrics and health.
+    #[must_use]
+    pub fn operator(&self, index: usize) -> Actor {
+        let url = format!("http://{}", self.members[index].metrics.address());
+        Actor::new(url, Canaries::default())
+    }
+
+    /// A process, to stop, pause or kill it.
+    pub fn process(&mut self, index: usize) -> &mut Leash {
+        &mut self.members[index].leash
+    }
+
+    /// Starts a process again that was stopped or killed, ready or not.
+    pub fn start_again(&mut self, index: usize) {
+        let member = self.spawn(index);
+        self.members[index] = member;
+    }
+
+    /// Kills its own Postgres and starts it again after `pause`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn restart_postgres(&self, pause: Duration) {
+        self.servers.kill_postgres().await;
+        tokio::time::sleep(pause).await;
+        self.servers.start_postgres().await;
+    }
+
+    /// The administrator's connection, once the database answers.
+    ///
+    /// # Panics
+    /// When it does not in a fair time.
+    pub async fn admin(&self) -> PgConnection {
+        let connection = poll_async(READY_WITHIN, async || {
+            <PgConnection as sqlx::Connection>::connect(&self.database.url()).await.ok()
+        });
+        connection.await.expect("the database answers")
+    }
+
+    /// The workers' view of the database.
+    ///
+    /// # Panics
+    /// When its URL is malformed.
+    #[must_use]
+    pub fn worker_store(&self) -> Store {
+        let url = Secret::new(self.database.url_as("pytake_worker"));
+        Store::connect_lazy(&url, 4, ACQUIRE_TIMEOUT).expect("a store")
+    }
+
+    /// A tenant, without people and plan.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn tenant(&self) -> TenantId {
+        let id = TenantId::new(SystemClock.now(), rand::random());
+        let sql = "INSERT INTO tenants (id, name, subdomain, status, created_at, updated_at)
+            VALUES ($1, 'T', right($1::text, 20), 'Active', now(), now())";
+        sqlx::query(sql)
+            .bind(id.as_uuid())
+            .execute(&mut self.admin().await)
+            .await
+            .expect("a tenant");
+        id
+    }
+
+    /// An endpoint that wants all events at `url`; and what verifies its messages.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn endpoint(
+        &self,
+        tenant_id: TenantId,
+        url: &str,
+        wanted: Wanted,
+    ) -> (WebhookEndpointId, String) {
+        let now = SystemClock.now();
+        let id = WebhookEndpointId::new(now, rand::random());
+        let mut tx = self.store.begin(tenant_id).await.expect("a transaction");
+        let keys = self.sealer.keys(&mut tx, Purpose::Webhooks, now).await.expect("keys");
+        let secret = SigningSecret::new(SignatureKind::Hmac, rand::random());
+        let secret_id = Uuid::from_u128(rand::random());
+        let place = webhook_endpoints::secret_place(tenant_id, secret_id);
+        let bytes = secret.stored().expose();
+        let sealed = SealedSecret {
+            id: secret_id,
+            kind: SignatureKind::Hmac,
+            sealed: keys.seal(place, bytes, self.sealer.entropy()).expect("a sealed secret"),
+            public_key: None,
+            expires_at: None,
+        };
+        let endpoint = Endpoint {
+            id,
+            settings: EndpointSettings {
+                url: url.parse().expect("a URL"),
+                description: String::new(),
+                event_types: vec!["*".parse().expect("a pattern")],
+                filter: None,
+                header_names: Vec::new(),
+                headers_sealed: None,
+                ordering: wanted.ordering,
+                rate_limit: wanted.rate_limit.and_then(std::num::NonZeroU32::new),
+                in_flight_max: wanted.in_flight_max,
+            },
+            signature: SignatureKind::Hmac,
+            public_key: None,
+            disabled: None,
+            version: 1,
+            created_at: now,
+            health: Health {
+                failures: 0,
+                failing_since: None,
+                failed_last: None,
+                paused_until: None,
+                warned_percent: 0,
+            },
+        };
+        webhook_endpoints::insert(&mut tx, &endpoint, &sealed).await.expect("an endpoint");
+        tx.commit().await.expect("a commit");
+        (id, secret.verifier().expect("a secret").expose().clone())
+    }
+
+    /// Publishes an event about `key` in a transaction of its own.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub async fn publish(&self, tenant_id: TenantId, number: usize, key: &str) -> WebhookMessageId {
+        let mut tx = self.store.begin(tenant_id).await.expect("a transaction");
+        let id = self.publish_in(&mut tx, number, key).await;
+        tx.commit().await.expect("a commit");
+        id
+    }
+
+    /// The same in a transaction of the caller's.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub async fn publish_in(
+        &self,
+        tx: &mut TenantTx,
+        number: usize,
+        key: &str,
+    ) -> WebhookMessageId {
+        let now = SystemClock.now();
+        let event_type = "message.sent".parse().expect("an event type");
+        let data = serde_json::json!({"message_id": key, "channel": "trial", "number": number});
+        let message = NewMessage {
+            id: WebhookMessageId::new(now, rand::random()),
+            body: webhooks::body(&event_type, now, &data).expect("a body"),
+            event_type,
+            occurred_at: now,
+            uid: None,
+            ordering_key: Some(key.to_owned()),
+        };
+        let audience = Audience::Subscribers;
+        webhook_messages::publish(tx, &self.sealer, &message, audience, now)
+            .await
+            .expect("published");
+        message.id
+    }
+
+    /// How many deliveries there are, by status.
+    ///
+    /// # Panics
+    /// When the database does not answer.
+    pub async fn standing(&self) -> Vec<(String, i64)> {
+        let sql = "SELECT status, count(*) FROM webhook_deliveries GROUP BY 1 ORDER BY 1";
+        sqlx::query_as(sql).fetch_all(&mut self.admin().await).await.expect("counts")
+    }
+
+    /// Waits until every delivery is in one of these states.
+    ///
+    /// # Panics
+    /// When it is not in a fair time.
+    pub async fn wait_until_all(&self, within: Duration, statuses: &[&str]) {
+        let settled = poll_async(within, async || {
+            let standing = self.standing().await;
+            standing.iter().all(|(status, _)| statuses.contains(&status.as_str())).then_some(())
+        });
+        let settled = settled.await;
+        assert!(settled.is_some(), "deliveries stand like this: {:?}", self.standing().await);
+    }
+}
