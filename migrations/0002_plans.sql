@@ -13,7 +13,7 @@ CREATE TABLE plan_versions (
     concurrent_requests  integer     CHECK (concurrent_requests > 0),
     webhook_endpoints    bigint,
     -- Longer than a message may be on its way.
-    webhook_retention_days smallint  NOT NULL CHECK (webhook_retention_days >= 5),
+    webhook_retention_days smallint NOT NULL DEFAULT 7 CHECK (webhook_retention_days >= 5),
     storage_mb           bigint,
     automations          bigint,
     -- Counts of further meters a billing period, by name; that of `messages` is messages_per_month.

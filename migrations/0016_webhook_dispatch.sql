@@ -15,18 +15,12 @@ SET LOCAL check_function_bodies = off;
 GRANT SELECT (tenant_id, id, status, rate_limit, in_flight_max, version) ON webhook_endpoints TO pytake_dispatch;
 GRANT SELECT, UPDATE ON webhook_lanes, webhook_deliveries TO pytake_dispatch;
 GRANT SELECT (tenant_id, id, event_type, payload_sealed) ON webhook_messages TO pytake_dispatch;
-GRANT SELECT, INSERT ON webhook_attempts TO pytake_dispatch;
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY[
-        'webhook_endpoints', 'webhook_lanes', 'webhook_deliveries', 'webhook_messages', 'webhook_attempts']
-    LOOP
-        EXECUTE format('CREATE POLICY dispatch ON %I TO pytake_dispatch USING (true) WITH CHECK (true)', name);
-    END LOOP;
-END
-$$;
+GRANT INSERT ON webhook_attempts TO pytake_dispatch;
+CREATE POLICY dispatch_reads ON webhook_endpoints FOR SELECT TO pytake_dispatch USING (true);
+CREATE POLICY dispatch_reads ON webhook_messages FOR SELECT TO pytake_dispatch USING (true);
+CREATE POLICY dispatch_writes ON webhook_lanes TO pytake_dispatch USING (true) WITH CHECK (true);
+CREATE POLICY dispatch_writes ON webhook_deliveries TO pytake_dispatch USING (true) WITH CHECK (true);
+CREATE POLICY dispatch_writes ON webhook_attempts FOR INSERT TO pytake_dispatch WITH CHECK (true);
 
 -- How many deliveries an endpoint may have under way. One that does not answer must not take a share of the process
 -- that others could use, so it has to prove itself first, and after each failure again.

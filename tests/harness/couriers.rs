@@ -9,8 +9,9 @@ use domain::id::{TenantId, WebhookEndpointId, WebhookMessageId};
 use domain::secret::Secret;
 use sqlx::PgConnection;
 use store::sealer::Sealer;
-use store::webhook_endpoints::{self, Endpoint, EndpointSettings, Health, Ordering, SealedSecret};
+use store::webhook_endpoints::{self, Endpoint, EndpointSettings, Health, Ordering};
 use store::webhook_messages::{self, Audience, NewMessage};
+use store::webhook_secrets::{SealedSecret, secret_place};
 use store::{Store, TenantTx};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -225,7 +226,7 @@ impl Couriers {
         let keys = self.sealer.keys(&mut tx, Purpose::Webhooks, now).await.expect("keys");
         let secret = SigningSecret::new(SignatureKind::Hmac, rand::random());
         let secret_id = Uuid::from_u128(rand::random());
-        let place = webhook_endpoints::secret_place(tenant_id, secret_id);
+        let place = secret_place(tenant_id, secret_id);
         let bytes = secret.stored().expose();
         let sealed = SealedSecret {
             id: secret_id,

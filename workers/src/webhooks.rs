@@ -43,6 +43,8 @@ impl Courier {
     /// One that nobody asks to deliver.
     #[cfg(test)]
     pub(crate) fn idle() -> Self {
+        // As the program does at its start.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = domain::destination::DestinationPolicy::default();
         Self {
             client: Client::new(Config::new(policy, USER_AGENT.to_owned())).expect("a client"),

@@ -110,7 +110,8 @@ mod tests {
             {"version":1,"job":{"message":"trial_ending","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"subscription_id":"sub_00000000000000000000000007"}}
             {"version":1,"job":{"message":"receipt","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"invoice_id":"inv_00000000000000000000000005"}}
             {"version":1,"job":{"message":"payment_failed","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"invoice_id":"inv_00000000000000000000000005"}}
-            {"version":1,"job":{"message":"usage_alert","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"meter":"messages","percent":80,"period_start":"1970-01-01T00:00:00Z"}}"#]].assert_eq(&stored.join("\n"));
+            {"version":1,"job":{"message":"usage_alert","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"meter":"messages","percent":80,"period_start":"1970-01-01T00:00:00Z"}}
+            {"version":1,"job":{"message":"webhook_trouble","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"endpoint_id":"endpoint_00000000000000000000000008"}}"#]].assert_eq(&stored.join("\n"));
     }
 
     /// A kind of job, as a later release has it.

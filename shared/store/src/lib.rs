@@ -34,6 +34,7 @@ pub mod webhook_endpoints;
 pub mod webhook_messages;
 pub mod webhook_replays;
 pub mod webhook_retention;
+pub mod webhook_secrets;
 
 mod error;
 mod tenant_tx;

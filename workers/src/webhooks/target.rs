@@ -8,7 +8,8 @@ use domain::id::{TenantId, WebhookEndpointId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use moka::sync::Cache;
-use store::webhook_endpoints::{self, Endpoint, headers_place, secret_place};
+use store::webhook_endpoints::{self, Endpoint, headers_place};
+use store::webhook_secrets::{self, secret_place};
 use store::{Store, TenantTx};
 use vault::{DataKeys, Purpose};
 use webhooks::signature::SigningSecret;
@@ -113,7 +114,7 @@ async fn secrets(
     id: WebhookEndpointId,
 ) -> Result<Vec<(SigningSecret, Option<Timestamp>)>, store::Error> {
     let tenant_id = tx.tenant_id();
-    webhook_endpoints::secrets(tx, id, app.clock.now())
+    webhook_secrets::in_force(tx, id, app.clock.now())
         .await?
         .into_iter()
         .map(|secret| {

@@ -10,7 +10,8 @@ use http::StatusCode;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::webhook_endpoints::{self, SealedSecret, secret_place};
+use store::webhook_endpoints;
+use store::webhook_secrets::{self, SealedSecret, secret_place};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use vault::{DataKeys, Purpose};
@@ -127,7 +128,7 @@ pub(crate) async fn rotate(
     let (sealed, shown) = make(&app, &keys, auth.tenant_id(), kind)?;
     let overlap_ends = now.checked_add(body.value.overlap).map_err(Problem::internal)?;
 
-    webhook_endpoints::rotate_secret(&mut tx, id, &sealed, overlap_ends, now).await?;
+    webhook_secrets::rotate(&mut tx, id, &sealed, overlap_ends, now).await?;
     let changes = json!({ "signature": kind.as_str(), "overlap_ends_at": overlap_ends });
     auth.caller.audit(&app, &mut tx, Action::WebhookSecretRotated, id, changes).await?;
 
