@@ -11,6 +11,7 @@ mod load;
 mod metering;
 mod policy;
 mod tenants;
+mod webhooks;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -47,7 +48,12 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         "limits" => limits::measure(length).await?,
         "metering" => metering::measure(length).await?,
         "policy" => policy::measure(length).await?,
-        other => bail!("there is no bench `{other}`; there are: jobs, limits, metering, policy"),
+        "webhooks" => webhooks::measure(length).await?,
+        other => {
+            bail!(
+                "there is no bench `{other}`; there are: jobs, limits, metering, policy, webhooks"
+            )
+        }
     };
     let report = Report::new(options.name, figures);
     say::line(&if options.json { report.json() } else { report.table() });

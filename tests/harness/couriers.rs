@@ -2,6 +2,7 @@
 //!
 //! Dropped: the processes are killed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::clock::{Clock as _, SystemClock};
@@ -16,6 +17,7 @@ use store::{Store, TenantTx};
 use tempfile::TempDir;
 use uuid::Uuid;
 use vault::{FileKeyProvider, Purpose};
+use webhooks::event_type::EventType;
 use webhooks::signature::{SignatureKind, SigningSecret};
 
 use crate::actor::{Actor, Canaries};
@@ -47,12 +49,20 @@ pub struct Couriers {
     /// What publishes: the API's view of the database.
     pub store: Store,
     /// The vault's keys of tenants.
-    pub sealer: Sealer,
+    pub sealer: Arc<Sealer>,
+    publisher: Publisher,
     options: CourierOptions,
     members: Vec<Member>,
     database: TestDatabase,
     home: TempDir,
     servers: &'static Servers,
+}
+
+/// What publishes.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    store: Store,
+    sealer: Arc<Sealer>,
 }
 
 #[derive(Debug)]
@@ -92,9 +102,12 @@ impl Couriers {
         let keys = servers.secrets().key_encryption_keys().expect("keys");
         let home = tempfile::Builder::new().prefix("pytake-couriers-").tempdir().expect("a folder");
         let processes = options.processes;
+        let sealer = Arc::new(Sealer::new(Box::new(FileKeyProvider::new(keys))));
+        let publisher = Publisher { store: store.clone(), sealer: sealer.clone() };
         let mut couriers = Self {
             store,
-            sealer: Sealer::new(Box::new(FileKeyProvider::new(keys))),
+            sealer,
+            publisher,
             options,
             members: Vec::new(),
             database,
@@ -133,6 +146,23 @@ impl Couriers {
             .start()
             .expect("couriers start");
         Member { leash, metrics }
+    }
+
+    /// One process more, ready.
+    ///
+    /// # Panics
+    /// When it does not become so.
+    pub async fn add(&mut self) {
+        let index = self.members.len();
+        let member = self.spawn(index);
+        self.members.push(member);
+        self.ready(index).await;
+    }
+
+    /// What publishes, to be handed to a task.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        self.publisher.clone()
     }
 
     async fn ready(&mut self, index: usize) {
@@ -287,22 +317,50 @@ impl Couriers {
         number: usize,
         key: &str,
     ) -> WebhookMessageId {
+        self.publisher.publish_in(tx, number, key).await
+    }
+
+    /// Publishes very many events that are held back from an endpoint, which is disabled: by the thousand, as a bench
+    /// needs them.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub async fn hold_back(
+        &self,
+        tenant_id: TenantId,
+        endpoint_id: WebhookEndpointId,
+        count: usize,
+    ) {
+        let mut tx = self.store.begin(tenant_id).await.expect("a transaction");
         let now = SystemClock.now();
-        let event_type = "message.sent".parse().expect("an event type");
-        let data = serde_json::json!({"message_id": key, "channel": "trial", "number": number});
-        let message = NewMessage {
-            id: WebhookMessageId::new(now, rand::random()),
-            body: webhooks::body(&event_type, now, &data).expect("a body"),
-            event_type,
-            occurred_at: now,
-            uid: None,
-            ordering_key: Some(key.to_owned()),
-        };
-        let audience = Audience::Subscribers;
-        webhook_messages::publish(tx, &self.sealer, &message, audience, now)
-            .await
-            .expect("published");
-        message.id
+        let keys = self.sealer.keys(&mut tx, Purpose::Webhooks, now).await.expect("keys");
+        let admin = &mut self.admin().await;
+        let mut left = count;
+        while left > 0 {
+            let batch = left.min(10_000);
+            left -= batch;
+            let (mut ids, mut payloads) = (Vec::new(), Vec::new());
+            for number in 0..batch {
+                let (id, _, body) = event(number, "a");
+                let place = webhook_messages::payload_place(tenant_id, id);
+                ids.push(id.as_uuid());
+                payloads.push(keys.seal(place, &body, self.sealer.entropy()).expect("sealed"));
+            }
+            let sql = "WITH messages AS (
+                    INSERT INTO webhook_messages (tenant_id, id, event_type, occurred_at, payload_sealed)
+                    SELECT $1, id, 'message.sent', now(), payload FROM unnest($3::uuid[], $4::bytea[]) AS one (id, payload)
+                    RETURNING id)
+                INSERT INTO webhook_deliveries (tenant_id, endpoint_id, message_id, status, created_at, ended_at)
+                SELECT $1, $2, id, 'Held', now(), now() FROM messages";
+            sqlx::query(sql)
+                .bind(tenant_id.as_uuid())
+                .bind(endpoint_id.as_uuid())
+                .bind(&ids)
+                .bind(&payloads)
+                .execute(&mut *admin)
+                .await
+                .expect("messages");
+        }
     }
 
     /// How many deliveries there are, by status.
@@ -326,4 +384,49 @@ impl Couriers {
         let settled = settled.await;
         assert!(settled.is_some(), "deliveries stand like this: {:?}", self.standing().await);
     }
+}
+
+impl Publisher {
+    /// A transaction of a tenant.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn begin(&self, tenant_id: TenantId) -> TenantTx {
+        self.store.begin(tenant_id).await.expect("a transaction")
+    }
+
+    /// Publishes an event about `key`.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub async fn publish_in(
+        &self,
+        tx: &mut TenantTx,
+        number: usize,
+        key: &str,
+    ) -> WebhookMessageId {
+        let (id, event_type, body) = event(number, key);
+        let now = SystemClock.now();
+        let message = NewMessage {
+            id,
+            body,
+            event_type,
+            occurred_at: now,
+            uid: None,
+            ordering_key: Some(key.to_owned()),
+        };
+        let audience = Audience::Subscribers;
+        webhook_messages::publish(tx, &self.sealer, &message, audience, now)
+            .await
+            .expect("published");
+        id
+    }
+}
+
+fn event(number: usize, key: &str) -> (WebhookMessageId, EventType, Vec<u8>) {
+    let now = SystemClock.now();
+    let event_type: EventType = "message.sent".parse().expect("an event type");
+    let data = serde_json::json!({"message_id": key, "channel": "trial", "number": number});
+    let body = webhooks::body(&event_type, now, &data).expect("a body");
+    (WebhookMessageId::new(now, rand::random()), event_type, body)
 }

@@ -37,7 +37,7 @@ pub use actor::{Actor, Owner};
 pub use answer::Answer;
 pub use app::{App, AppOptions, PASSWORD, SECOND_EDGE};
 pub use application::{Application, routes_with};
-pub use couriers::{CourierOptions, Couriers, Wanted};
+pub use couriers::{CourierOptions, Couriers, Publisher, Wanted};
 pub use database::{Access, TestDatabase};
 pub use environment::variable;
 pub use kills::{Kills, Outcome as KillsOutcome};

@@ -14,7 +14,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use domain::faults::Faults;
 use serde::Serialize;
-use store::{TenantTx, catalogue, memberships, subscriptions, tenants};
+use store::{TenantTx, catalogue, memberships, subscriptions, tenants, webhook_endpoints};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -22,7 +22,7 @@ use crate::authorized::{Authorized, needs};
 use crate::extract::malformed_query;
 use crate::problem::Problem;
 use crate::routes::usage::limits::{Limit, LimitBody};
-use crate::routes::usage::meters::MeterBody;
+use crate::routes::usage::meters::{Derived, MeterBody};
 use crate::routes::usage::series::{SeriesBody, UsageQuery};
 
 /// Usage of the running period.
@@ -62,7 +62,10 @@ pub(crate) async fn current(tx: &mut TenantTx) -> Result<Usage, Problem> {
     let subscription = subscriptions::get(tx).await?;
     let plan = catalogue::get(tx, subscription.plan, subscription.plan_version).await?;
     let tenant = tenants::get(tx).await?;
-    let seats = memberships::count_seats(tx).await?;
+    let derived = Derived {
+        seats: memberships::count_seats(tx).await?,
+        webhook_endpoints: webhook_endpoints::count(tx).await?,
+    };
     let totals = store::usage::totals(tx, subscription.period_start).await?;
     let meters = store::meters::list(tx).await?;
     let body = UsageBody {
@@ -73,7 +76,7 @@ pub(crate) async fn current(tx: &mut TenantTx) -> Result<Usage, Problem> {
         complete_until: store::usage::complete_until(tx).await?.to_string(),
         api_calls_per_minute: plan.terms.limits.api_calls_per_minute.get(),
         concurrent_requests: plan.terms.limits.concurrent_requests.map(NonZeroU32::get),
-        meters: meters::bodies(meters, &totals, seats, &plan.terms),
+        meters: meters::bodies(meters, &totals, &derived, &plan.terms),
         limits: Vec::new(),
         series: None,
     };

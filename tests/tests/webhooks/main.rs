@@ -7,4 +7,5 @@ mod kills;
 mod limits;
 mod ordering;
 mod replay;
+mod retention;
 mod story;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use store::webhook_dispatch::{self, Leased, Settlement};
 use tokio::sync::mpsc::{self, Sender};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -90,6 +90,7 @@ pub(super) async fn run(crew: Crew) {
     let mut stop = crew.stop.clone();
     tokio::select! {
         () = lease_all(app, &slots, &results) => {}
+        () = keep_up(app) => {}
         // An error: the process ends without having said so.
         _ = stop.wait_for(|stop| *stop) => {}
     }
@@ -105,12 +106,7 @@ pub(super) async fn run(crew: Crew) {
 }
 
 async fn lease_all(app: &Arc<App>, slots: &Arc<Slots>, results: &Sender<Settlement>) {
-    let mut upkeep_at = Instant::now();
     loop {
-        if Instant::now() >= upkeep_at {
-            upkeep_at = Instant::now() + UPKEEP;
-            upkeep(app).await;
-        }
         let wanted = slots.free().min(LEASE_MAX);
         let lease = Uuid::from_u128(rand::random());
         let leased = match wanted {
@@ -158,6 +154,16 @@ async fn deliver(
             let _ = results.send(settlement).await;
         }
         None => slots.give_back(),
+    }
+}
+
+/// Beside the leasing: counting what waits takes its time when very much does.
+async fn keep_up(app: &App) {
+    let mut interval = interval(UPKEEP);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        upkeep(app).await;
     }
 }
 

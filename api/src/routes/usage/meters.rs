@@ -34,16 +34,25 @@ pub(crate) struct MeterBody {
     remaining: Option<u64>,
 }
 
-/// All meters, by name, after what was counted in the period (`totals`) and the members' seats.
+/// What the database itself says of use.
+pub(super) struct Derived {
+    /// Members and invited people.
+    pub(super) seats: u64,
+    /// Webhook endpoints.
+    pub(super) webhook_endpoints: u64,
+}
+
+/// All meters, by name, after what was counted in the period (`totals`) and what the database itself says.
 pub(super) fn bodies(
     meters: Vec<(MeterName, MeterTerms)>,
     totals: &BTreeMap<String, u64>,
-    seats: u64,
+    derived: &Derived,
     plan: &PlanTerms,
 ) -> Vec<MeterBody> {
     let body = |(name, terms): (MeterName, MeterTerms)| {
         let used = match (terms.source, terms.aggregation, name.as_str()) {
-            (MeterSource::Derived, _, "users") => Some(seats),
+            (MeterSource::Derived, _, "users") => Some(derived.seats),
+            (MeterSource::Derived, _, "webhook_endpoints") => Some(derived.webhook_endpoints),
             (MeterSource::Derived, ..) => None,
             // A level that nobody has told is not zero.
             (_, Aggregation::Latest, name) => totals.get(name).copied(),
