@@ -427,12 +427,25 @@ AS $$
         AND endpoints.status = 'Enabled'
 $$;
 
--- The tenants whose messages may have become too old.
+-- The tenants whose messages may have become too old: a step each, however many messages they have.
 CREATE FUNCTION webhook_tenants() RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, public
 AS $$
-    SELECT DISTINCT tenant_id FROM webhook_endpoints
+    WITH RECURSIVE walk AS (
+        (SELECT tenant_id FROM webhook_messages ORDER BY tenant_id LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT message.tenant_id FROM webhook_messages AS message
+            WHERE message.tenant_id > walk.tenant_id
+            ORDER BY message.tenant_id
+            LIMIT 1)
+        FROM walk
+        WHERE walk.tenant_id IS NOT NULL
+    )
+    SELECT tenant_id FROM walk WHERE tenant_id IS NOT NULL
+    UNION
+    SELECT tenant_id FROM webhook_endpoints
 $$;
 
 -- How deliveries and endpoints stand, for metrics. What an open circuit holds back is not late.

@@ -22,7 +22,7 @@ use store::invitations::{self, Invitation, InvitationStatus};
 use store::memberships::{self, Membership};
 use store::{TenantTx, api_keys, tenants, users};
 use utoipa::ToSchema;
-use webhooks::events::tenant::UserJoined;
+use webhooks::events::tenant::{RemovedUserData, UserJoined, UserRemoved};
 
 use crate::app::{App, random};
 use crate::authorized::{Anyone, Authorized, Needs, needs};
@@ -260,6 +260,8 @@ pub(crate) async fn revoke(
     invitations::revoke_of(&mut tx, member.id, now).await?;
     memberships::remove(&mut tx, member.id).await?;
     auth.caller.audit(&app, &mut tx, Action::InvitationRevoked, id, json!({})).await?;
+    let event = UserRemoved(RemovedUserData { user_id: member.id.to_string() });
+    events::publish(&app, &mut tx, &event).await?;
 
     auth.caller.commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)

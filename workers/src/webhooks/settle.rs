@@ -22,28 +22,46 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 pub(super) async fn run(app: Arc<App>, slots: Arc<Slots>, mut results: Receiver<Settlement>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while results.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let mut pause = PAUSE_MIN;
-        loop {
-            match webhook_dispatch::settle(&app.runtime, &batch).await {
-                Ok(counted) => {
-                    let late = batch.len() - usize::try_from(counted).unwrap_or(batch.len());
-                    if late > 0 {
-                        tracing::info!(late, "{late} attempts ended after their lease");
-                    }
-                    break;
-                }
-                Err(error) => {
-                    tracing::warn!("attempts are not settled, again in {pause:?}: {error}");
-                    sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
-                }
-            }
-        }
+        settle(&app, &batch).await;
         for settlement in batch.drain(..) {
             app.metrics.webhooks.delivered(settlement.outcome, settlement.took);
             slots.give_back();
         }
         // What an endpoint's limits held back may go now.
         app.webhooks.wake();
+    }
+}
+
+async fn settle(app: &App, batch: &[Settlement]) {
+    let mut pause = PAUSE_MIN;
+    loop {
+        match webhook_dispatch::settle(&app.runtime, batch).await {
+            Ok(counted) => {
+                let late = batch.len() - usize::try_from(counted).unwrap_or(batch.len());
+                if late > 0 {
+                    tracing::info!(late, "{late} attempts ended after their lease");
+                }
+                return;
+            }
+            Err(error @ store::Error::Unavailable(_)) => {
+                tracing::warn!("attempts are not settled, again in {pause:?}: {error}");
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+            // One of them cannot be stored: it must not keep the others from being.
+            Err(error) if batch.len() > 1 => {
+                tracing::warn!("attempts are settled one by one: {error}");
+                for one in batch.chunks(1) {
+                    Box::pin(settle(app, one)).await;
+                }
+                return;
+            }
+            // Its lease ends by itself.
+            Err(error) => {
+                let id = batch.first().map(|settlement| settlement.message_id);
+                tracing::error!(message = ?id, "an attempt cannot be settled: {error}");
+                return;
+            }
+        }
     }
 }

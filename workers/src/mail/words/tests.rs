@@ -4,6 +4,7 @@ use domain::period::Period;
 use expect_test::{Expect, expect};
 use store::mail_facts::{
     InvitationFacts, InvoiceFacts, MemberFacts, PersonFacts, SignInFacts, TrialFacts, UsageFacts,
+    WebhookFacts,
 };
 
 use super::*;
@@ -282,6 +283,67 @@ fn usage_alert() {
 
         What goes beyond is billed at the end of the period.
 
+    "#]],
+    );
+}
+
+#[test]
+fn webhook_trouble() {
+    let facts = |disabled: Option<&str>| WebhookFacts {
+        url: "https://example.com/hooks".to_owned(),
+        failing_since: (disabled != Some("Gone")).then_some(period().start),
+        disabled: disabled.map(str::to_owned),
+    };
+    check(
+        &WebhookTrouble::new(&member(), &facts(None), link()),
+        &expect![[r#"
+        Acme: a webhook endpoint is failing
+
+        Hello Ada <b> Lovelace,
+
+        nothing gets through to the webhook endpoint of Acme at
+
+        https://example.com/hooks
+
+        since 1 November 2026, 01:00 CET.
+        After five days without an answer of success it will be disabled.
+
+        Its messages are kept: mend the endpoint, enable it, and replay what failed.
+
+        https://app.example.com/account
+    "#]],
+    );
+    check(
+        &WebhookTrouble::new(&member(), &facts(Some("Failing")), None),
+        &expect![[r#"
+        Acme: a webhook endpoint was disabled
+
+        Hello Ada <b> Lovelace,
+
+        nothing gets through to the webhook endpoint of Acme at
+
+        https://example.com/hooks
+
+        since 1 November 2026, 01:00 CET.
+        It was disabled.
+
+        Its messages are kept: mend the endpoint, enable it, and replay what failed.
+    "#]],
+    );
+    check(
+        &WebhookTrouble::new(&member(), &facts(Some("Gone")), None),
+        &expect![[r#"
+        Acme: a webhook endpoint was disabled
+
+        Hello Ada <b> Lovelace,
+
+        the webhook endpoint of Acme at
+
+        https://example.com/hooks
+
+        answered that it wants no more messages (410), and was disabled.
+
+        Its messages are kept: mend the endpoint, enable it, and replay what failed.
     "#]],
     );
 }
