@@ -96,7 +96,7 @@ impl Receiver {
         Self::with(false, Duration::ZERO).await
     }
 
-    /// One that takes its time before it answers.
+    /// One that takes its time, and has received only what is still waited for then.
     ///
     /// # Panics
     /// When there is no port to be had.
@@ -170,15 +170,20 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) -> std::io::Result<()> 
     let mut buffer = Vec::with_capacity(4096);
     loop {
         let Some(received) = read(&mut stream, &mut buffer).await? else { return Ok(()) };
+        if !state.delay.is_zero() {
+            tokio::time::sleep(state.delay).await;
+            // Whoever was killed meanwhile has not delivered it.
+            let gone = tokio::time::timeout(Duration::ZERO, stream.peek(&mut [0; 1])).await;
+            if matches!(gone, Ok(Ok(0) | Err(_))) {
+                return Ok(());
+            }
+        }
         state.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if state.keeps {
             hold(&state.received).push(received);
         }
         let next = hold(&state.next).pop_front();
         let manner = next.unwrap_or_else(|| hold(&state.always).clone());
-        if !state.delay.is_zero() {
-            tokio::time::sleep(state.delay).await;
-        }
         match manner {
             Manner::Answer(status, headers, body) => {
                 let length = body.len();

@@ -46,9 +46,9 @@ impl WebhookKills {
     /// At every run of the tests.
     pub const SMALL: Self = Self {
         tenants: 4,
-        messages: 400,
+        messages: 1_000,
         processes: 2,
-        kills: 3,
+        kills: 4,
         pause: Duration::from_millis(500),
     };
     /// The whole of it.
@@ -71,7 +71,7 @@ impl WebhookKills {
             ..CourierOptions::default()
         })
         .await;
-        let receiver = Receiver::slow(Duration::from_millis(5)).await;
+        let receiver = Receiver::slow(Duration::from_millis(60)).await;
         // One that was answered well and reported lost sees the same id: so does one that was answered badly.
         receiver.next((0..5).map(|_| Manner::Answer(500, "", "")));
         let mut published = BTreeSet::new();
