@@ -14,7 +14,7 @@ SET LOCAL check_function_bodies = off;
 
 GRANT SELECT (tenant_id, id, status, rate_limit, in_flight_max, version) ON webhook_endpoints TO pytake_dispatch;
 GRANT SELECT, UPDATE ON webhook_lanes, webhook_deliveries TO pytake_dispatch;
-GRANT SELECT (tenant_id, id, event_type, payload_sealed) ON webhook_messages TO pytake_dispatch;
+GRANT SELECT (tenant_id, id, payload_sealed) ON webhook_messages TO pytake_dispatch;
 GRANT INSERT ON webhook_attempts TO pytake_dispatch;
 CREATE POLICY dispatch_reads ON webhook_endpoints FOR SELECT TO pytake_dispatch USING (true);
 CREATE POLICY dispatch_reads ON webhook_messages FOR SELECT TO pytake_dispatch USING (true);
@@ -160,8 +160,8 @@ $$;
 -- the index, a step each, from a random one on.
 CREATE FUNCTION lease_webhooks(token uuid, wanted integer, lasting interval)
 RETURNS TABLE (
-    tenant_id uuid, endpoint_id uuid, message_id uuid, endpoint_version bigint, event_type text, attempts integer,
-    failures integer, payload_sealed bytea, waited_us bigint
+    tenant_id uuid, endpoint_id uuid, message_id uuid, endpoint_version bigint, attempts integer, failures integer,
+    payload_sealed bytea, waited_us bigint
 )
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public
@@ -240,8 +240,8 @@ BEGIN
     END LOOP;
 
     RETURN QUERY
-    SELECT delivery.tenant_id, delivery.endpoint_id, delivery.message_id, endpoint.version, message.event_type,
-        delivery.attempts, delivery.failures, message.payload_sealed,
+    SELECT delivery.tenant_id, delivery.endpoint_id, delivery.message_id, endpoint.version, delivery.attempts,
+        delivery.failures, message.payload_sealed,
         (extract(epoch FROM clock_timestamp() - delivery.created_at) * 1000000)::bigint
     FROM (SELECT tenants[number] AS tenant_id, endpoints[number] AS endpoint_id FROM unnest(used) AS number) AS lane
     JOIN webhook_deliveries AS delivery
@@ -276,7 +276,7 @@ $$;
 -- it got through: otherwise whoever sends it now will tell.
 CREATE FUNCTION settle_webhooks(
     tenants uuid[], endpoints uuid[], messages uuid[], leases uuid[],
-    -- Delivered, Retry (at retry_ats), Failed (given up), Released (not tried; anybody's at once).
+    -- Delivered, Retry (at retry_ats), Failed (given up).
     outcomes text[], retry_ats timestamptz[],
     -- The endpoint asked for silence until then.
     pauses_until timestamptz[],
@@ -303,16 +303,16 @@ BEGIN
         UPDATE webhook_deliveries AS delivery SET
             status = CASE result.outcome
                 WHEN 'Delivered' THEN 'Delivered' WHEN 'Failed' THEN 'Failed' ELSE 'Pending' END,
-            attempts = attempts + (result.outcome <> 'Released')::integer,
-            failures = failures + (result.outcome IN ('Retry', 'Failed'))::integer,
+            attempts = attempts + 1,
+            failures = failures + (result.outcome <> 'Delivered')::integer,
             delivered = delivered + (result.outcome = 'Delivered')::integer,
-            next_attempt_at = CASE result.outcome WHEN 'Retry' THEN result.retry_at WHEN 'Released' THEN now() END,
-            due = result.outcome = 'Released',
+            next_attempt_at = CASE WHEN result.outcome = 'Retry' THEN result.retry_at END,
+            due = false,
             lease = NULL,
             leased_until = NULL,
             last_status_code = coalesce(result.status_code, last_status_code),
-            last_error_code = CASE WHEN result.outcome = 'Released' THEN last_error_code ELSE result.error_code END,
-            ended_at = CASE WHEN result.outcome IN ('Delivered', 'Failed') THEN now() END
+            last_error_code = result.error_code,
+            ended_at = CASE WHEN result.outcome <> 'Retry' THEN now() END
         FROM results AS result
         WHERE delivery.tenant_id = result.tenant_id AND delivery.endpoint_id = result.endpoint_id
             AND delivery.message_id = result.message_id
@@ -329,7 +329,6 @@ BEGIN
         SELECT tenant_id, endpoint_id, message_id, attempts, started_at, took_ms, status_code, error_code, error,
             answer_sealed
         FROM settled
-        WHERE outcome <> 'Released'
     )
     SELECT count(*), coalesce(array_agg(tenant_id) FILTER (WHERE outcome = 'Delivered' AND delivered = 1), '{}')
     INTO counted, first_tenants
@@ -352,11 +351,10 @@ LANGUAGE sql
 AS $$
     WITH results AS MATERIALIZED (
         SELECT tenant_id, endpoint_id, bool_or(outcome = 'Delivered') AS well,
-            count(*) FILTER (WHERE outcome IN ('Retry', 'Failed')) AS failed,
+            count(*) FILTER (WHERE outcome <> 'Delivered') AS failed,
             min(started_at) AS first_at, max(started_at) AS last_at, max(pause_until) AS pause_until
         FROM unnest(tenants, endpoints, outcomes, pauses_until, started_ats)
             AS result (tenant_id, endpoint_id, outcome, pause_until, started_at)
-        WHERE outcome <> 'Released'
         GROUP BY tenant_id, endpoint_id
     ),
     -- In one order in every call, so that two never wait for each other in a circle.

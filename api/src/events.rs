@@ -26,15 +26,8 @@ pub(crate) async fn publish_to<E: Event>(
     audience: Audience,
 ) -> Result<(WebhookMessageId, Published), Problem> {
     let now = app.now();
-    let event_type = E::TYPE.parse().map_err(Problem::internal)?;
-    let message = NewMessage {
-        id: WebhookMessageId::new(now, random()),
-        body: webhooks::body(&event_type, now, event).map_err(Problem::internal)?,
-        event_type,
-        occurred_at: now,
-        uid: None,
-        ordering_key: Some(event.ordering_key()),
-    };
+    let id = WebhookMessageId::new(now, random());
+    let message = NewMessage::of(id, event, now).map_err(Problem::internal)?;
     let published =
         webhook_messages::publish(tx, &app.keys.sealer, &message, audience, now).await?;
     Ok((message.id, published))

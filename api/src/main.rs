@@ -17,6 +17,7 @@ mod problem;
 mod router;
 mod routes;
 mod sealed;
+mod service;
 mod sessions;
 mod signing_keys;
 

@@ -6,7 +6,7 @@ use domain::id::SigningKeyId;
 use domain::secret::Secret;
 use jiff::Timestamp;
 use store::{ControlTx, Store, data_keys, signing_keys};
-use vault::{Column, DataKey, DataKeys, Owner, Place, Purpose};
+use vault::{Column, DataKeys, Owner, Place, Purpose};
 
 use crate::app::{Keys, random};
 
@@ -39,14 +39,7 @@ pub(crate) async fn ensure(store: &Store, keys: &Keys, now: Timestamp) -> anyhow
     }
     let mut data_keys = platform_keys(&mut tx, keys).await?;
     if data_keys.is_empty() {
-        let (_, wrapped) = DataKey::generate(
-            keys.sealer.provider(),
-            Owner::Platform,
-            PURPOSE,
-            1,
-            keys.sealer.entropy(),
-        )?;
-        let stored = data_keys::WrappedDataKey { version: 1, wrapped };
+        let stored = keys.sealer.first_key(Owner::Platform, PURPOSE)?;
         data_keys::insert_platform(&mut tx, PURPOSE.as_str(), &stored, now).await?;
         // Read again: another process may have been first, and its key is the one that counts.
         data_keys = platform_keys(&mut tx, keys).await?;
@@ -64,15 +57,7 @@ pub(crate) async fn ensure(store: &Store, keys: &Keys, now: Timestamp) -> anyhow
 }
 
 async fn platform_keys(tx: &mut ControlTx, keys: &Keys) -> anyhow::Result<DataKeys> {
-    let stored = data_keys::list_platform(tx, PURPOSE.as_str()).await?;
-    let unwrapped = stored
-        .iter()
-        .map(|key| {
-            let version = key.version.unsigned_abs();
-            DataKey::unwrap(keys.sealer.provider(), Owner::Platform, PURPOSE, version, &key.wrapped)
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(DataKeys::new(Owner::Platform, unwrapped))
+    Ok(keys.sealer.platform_keys_there(tx, PURPOSE).await?)
 }
 
 fn seal(

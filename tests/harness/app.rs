@@ -328,15 +328,8 @@ impl App {
         let keys = self.servers.secrets().key_encryption_keys().expect("keys");
         let sealer = store::sealer::Sealer::new(Box::new(vault::FileKeyProvider::new(keys)));
         let now = SystemClock.now();
-        let event_type = E::TYPE.parse().expect("an event type");
-        let message = store::webhook_messages::NewMessage {
-            id: domain::id::WebhookMessageId::new(now, rand::random()),
-            body: webhooks::body(&event_type, now, event).expect("a body"),
-            event_type,
-            occurred_at: now,
-            uid: None,
-            ordering_key: Some(event.ordering_key()),
-        };
+        let id = domain::id::WebhookMessageId::new(now, rand::random());
+        let message = store::webhook_messages::NewMessage::of(id, event, now).expect("a message");
         let mut tx = store.begin(tenant_id).await.expect("a transaction");
         let audience = store::webhook_messages::Audience::Subscribers;
         store::webhook_messages::publish(&mut tx, &sealer, &message, audience, now)

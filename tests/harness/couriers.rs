@@ -2,34 +2,26 @@
 //!
 //! Dropped: the processes are killed.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::clock::{Clock as _, SystemClock};
 use domain::id::{TenantId, WebhookEndpointId, WebhookMessageId};
 use domain::secret::Secret;
-use sqlx::PgConnection;
 use store::sealer::Sealer;
 use store::webhook_endpoints::{self, Endpoint, EndpointSettings, Health, Ordering};
 use store::webhook_messages::{self, Audience, NewMessage};
 use store::webhook_secrets::{SealedSecret, secret_place};
 use store::{Store, TenantTx};
-use tempfile::TempDir;
 use uuid::Uuid;
 use vault::{FileKeyProvider, Purpose};
 use webhooks::event_type::EventType;
 use webhooks::signature::{SignatureKind, SigningSecret};
 
-use crate::actor::{Actor, Canaries};
-use crate::database::TestDatabase;
-use crate::environment::settings_variables;
-use crate::leash::{Leash, Spawn, tail};
-use crate::ports::{Port, reserve};
-use crate::servers::Servers;
 use crate::wait::poll_async;
-use crate::workspace::{program, root};
+use crate::worker_fleet::{FleetOptions, WorkerFleet};
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What differs from the usual.
@@ -43,19 +35,27 @@ pub struct CourierOptions {
     pub own_postgres: bool,
 }
 
-/// The processes and their database.
+/// The processes, a fleet like any other, and what publishes.
 #[derive(Debug)]
 pub struct Couriers {
-    /// What publishes: the API's view of the database.
-    pub store: Store,
     /// The vault's keys of tenants.
     pub sealer: Arc<Sealer>,
     publisher: Publisher,
-    options: CourierOptions,
-    members: Vec<Member>,
-    database: TestDatabase,
-    home: TempDir,
-    servers: &'static Servers,
+    fleet: WorkerFleet,
+}
+
+impl Deref for Couriers {
+    type Target = WorkerFleet;
+
+    fn deref(&self) -> &WorkerFleet {
+        &self.fleet
+    }
+}
+
+impl DerefMut for Couriers {
+    fn deref_mut(&mut self) -> &mut WorkerFleet {
+        &mut self.fleet
+    }
 }
 
 /// What publishes.
@@ -63,12 +63,6 @@ pub struct Couriers {
 pub struct Publisher {
     store: Store,
     sealer: Arc<Sealer>,
-}
-
-#[derive(Debug)]
-struct Member {
-    leash: Leash,
-    metrics: Port,
 }
 
 /// What an endpoint wants beyond the usual.
@@ -94,69 +88,23 @@ impl Couriers {
     /// # Panics
     /// When one does not become ready; the message holds the end of its log.
     pub async fn start(options: CourierOptions) -> Self {
-        let servers =
-            if options.own_postgres { Servers::durable().await } else { Servers::shared().await };
-        let database = servers.database().await;
-        let url = Secret::new(database.url_as("pytake_api"));
-        let store = Store::connect_lazy(&url, 8, ACQUIRE_TIMEOUT).expect("a store");
-        let keys = servers.secrets().key_encryption_keys().expect("keys");
-        let home = tempfile::Builder::new().prefix("pytake-couriers-").tempdir().expect("a folder");
-        let processes = options.processes;
-        let sealer = Arc::new(Sealer::new(Box::new(FileKeyProvider::new(keys))));
-        let publisher = Publisher { store: store.clone(), sealer: sealer.clone() };
-        let mut couriers = Self {
-            store,
-            sealer,
-            publisher,
-            options,
-            members: Vec::new(),
-            database,
-            home,
-            servers,
-        };
-        for index in 0..processes {
-            let member = couriers.spawn(index);
-            couriers.members.push(member);
-        }
-        for index in 0..processes {
-            couriers.ready(index).await;
-        }
-        couriers
-    }
-
-    fn spawn(&self, index: usize) -> Member {
-        let metrics = reserve().expect("a port");
-        let own = [
-            ("PYTAKE_DATABASE__URL", self.database.url_as("pytake_worker")),
-            ("PYTAKE_DATABASE__MAX_CONNECTIONS", "4".to_owned()),
-            ("PYTAKE_REDIS__URL", self.servers.redis_url().to_owned()),
-            ("PYTAKE_WORKERS__METRICS_LISTEN", metrics.address().to_string()),
+        let mut settings = vec![
             ("PYTAKE_WORKERS__GRACE_PERIOD_SECONDS", "5".to_owned()),
             ("PYTAKE_WEBHOOKS__ALLOWED_NETWORKS", "[\"127.0.0.0/8\"]".to_owned()),
-            ("PYTAKE_MAIL__DIR", self.home.path().join("mail").to_string_lossy().into_owned()),
         ];
-        let program = program("pytake-workers").expect("built programs");
-        let leash = Spawn::new(program, self.home.path().join(format!("couriers-{index}.log")))
-            .without(settings_variables())
-            .args(["--queues", "webhooks"])
-            .variables(self.servers.secrets().variables())
-            .variables(own)
-            .variables(self.options.settings.iter().cloned())
-            .in_directory(root())
-            .start()
-            .expect("couriers start");
-        Member { leash, metrics }
-    }
-
-    /// One process more, ready.
-    ///
-    /// # Panics
-    /// When it does not become so.
-    pub async fn add(&mut self) {
-        let index = self.members.len();
-        let member = self.spawn(index);
-        self.members.push(member);
-        self.ready(index).await;
+        settings.extend(options.settings);
+        let fleet = WorkerFleet::start(FleetOptions {
+            program: "pytake-workers",
+            processes: options.processes,
+            arguments: vec!["--queues", "webhooks"],
+            settings,
+            own_postgres: options.own_postgres,
+        })
+        .await;
+        let keys = fleet.servers().secrets().key_encryption_keys().expect("keys");
+        let sealer = Arc::new(Sealer::new(Box::new(FileKeyProvider::new(keys))));
+        let publisher = Publisher { store: fleet.store().clone(), sealer: sealer.clone() };
+        Self { sealer, publisher, fleet }
     }
 
     /// What publishes, to be handed to a task.
@@ -165,62 +113,13 @@ impl Couriers {
         self.publisher.clone()
     }
 
-    async fn ready(&mut self, index: usize) {
-        let operator = self.operator(index);
-        let ready = poll_async(READY_WITHIN, async || {
-            operator.try_get("/readyz").await.filter(|answer| answer.status == 200)
-        });
-        let ready = ready.await;
-        let log = self.members[index].leash.log();
-        assert!(ready.is_some(), "couriers {index} do not become ready:\n{}", tail(log));
-    }
-
-    /// Whoever looks at a process' metrics and health.
-    #[must_use]
-    pub fn operator(&self, index: usize) -> Actor {
-        let url = format!("http://{}", self.members[index].metrics.address());
-        Actor::new(url, Canaries::default())
-    }
-
-    /// A process, to stop, pause or kill it.
-    pub fn process(&mut self, index: usize) -> &mut Leash {
-        &mut self.members[index].leash
-    }
-
-    /// Starts a process again that was stopped or killed, ready or not.
-    pub fn start_again(&mut self, index: usize) {
-        let member = self.spawn(index);
-        self.members[index] = member;
-    }
-
-    /// Kills its own Postgres and starts it again after `pause`.
-    ///
-    /// # Panics
-    /// When it does not start.
-    pub async fn restart_postgres(&self, pause: Duration) {
-        self.servers.kill_postgres().await;
-        tokio::time::sleep(pause).await;
-        self.servers.start_postgres().await;
-    }
-
-    /// The administrator's connection, once the database answers.
-    ///
-    /// # Panics
-    /// When it does not in a fair time.
-    pub async fn admin(&self) -> PgConnection {
-        let connection = poll_async(READY_WITHIN, async || {
-            <PgConnection as sqlx::Connection>::connect(&self.database.url()).await.ok()
-        });
-        connection.await.expect("the database answers")
-    }
-
     /// The workers' view of the database.
     ///
     /// # Panics
     /// When its URL is malformed.
     #[must_use]
     pub fn worker_store(&self) -> Store {
-        let url = Secret::new(self.database.url_as("pytake_worker"));
+        let url = Secret::new(self.database().url_as("pytake_worker"));
         Store::connect_lazy(&url, 4, ACQUIRE_TIMEOUT).expect("a store")
     }
 
@@ -252,7 +151,7 @@ impl Couriers {
     ) -> (WebhookEndpointId, String) {
         let now = SystemClock.now();
         let id = WebhookEndpointId::new(now, rand::random());
-        let mut tx = self.store.begin(tenant_id).await.expect("a transaction");
+        let mut tx = self.store().begin(tenant_id).await.expect("a transaction");
         let keys = self.sealer.keys(&mut tx, Purpose::Webhooks, now).await.expect("keys");
         let secret = SigningSecret::new(SignatureKind::Hmac, rand::random());
         let secret_id = Uuid::from_u128(rand::random());
@@ -283,13 +182,7 @@ impl Couriers {
             disabled: None,
             version: 1,
             created_at: now,
-            health: Health {
-                failures: 0,
-                failing_since: None,
-                failed_last: None,
-                paused_until: None,
-                warned_percent: 0,
-            },
+            health: Health::default(),
         };
         webhook_endpoints::insert(&mut tx, &endpoint, &sealed).await.expect("an endpoint");
         tx.commit().await.expect("a commit");
@@ -301,7 +194,7 @@ impl Couriers {
     /// # Panics
     /// When it cannot.
     pub async fn publish(&self, tenant_id: TenantId, number: usize, key: &str) -> WebhookMessageId {
-        let mut tx = self.store.begin(tenant_id).await.expect("a transaction");
+        let mut tx = self.publisher.begin(tenant_id).await;
         let id = self.publish_in(&mut tx, number, key).await;
         tx.commit().await.expect("a commit");
         id
@@ -331,7 +224,7 @@ impl Couriers {
         endpoint_id: WebhookEndpointId,
         count: usize,
     ) {
-        let mut tx = self.store.begin(tenant_id).await.expect("a transaction");
+        let mut tx = self.store().begin(tenant_id).await.expect("a transaction");
         let now = SystemClock.now();
         let keys = self.sealer.keys(&mut tx, Purpose::Webhooks, now).await.expect("keys");
         let admin = &mut self.admin().await;

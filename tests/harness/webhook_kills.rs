@@ -78,7 +78,7 @@ impl WebhookKills {
         for _ in 0..self.tenants {
             let tenant = couriers.tenant().await;
             couriers.endpoint(tenant, &receiver.url(), Wanted::default()).await;
-            let mut tx = couriers.store.begin(tenant).await.expect("a transaction");
+            let mut tx = couriers.store().begin(tenant).await.expect("a transaction");
             for number in 0..self.messages {
                 let id = couriers.publish_in(&mut tx, number, "a").await;
                 published.insert(id.to_string());

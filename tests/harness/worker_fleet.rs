@@ -1,4 +1,4 @@
-//! A fleet of `trial-workers` on a database of its own, with the API's view of it to enqueue by.
+//! A fleet of workers, by default `trial-workers`, on a database of its own, with the API's view of it to enqueue by.
 //!
 //! Dropped: the processes are killed.
 
@@ -25,6 +25,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What differs from the usual.
 #[derive(Debug, Clone)]
 pub struct FleetOptions {
+    /// Which program.
+    pub program: &'static str,
     /// Processes.
     pub processes: usize,
     /// Their arguments.
@@ -37,7 +39,13 @@ pub struct FleetOptions {
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self { processes: 1, arguments: Vec::new(), settings: Vec::new(), own_postgres: false }
+        Self {
+            program: "trial-workers",
+            processes: 1,
+            arguments: Vec::new(),
+            settings: Vec::new(),
+            own_postgres: false,
+        }
     }
 }
 
@@ -98,7 +106,7 @@ impl WorkerFleet {
             ("PYTAKE_WORKERS__METRICS_LISTEN", metrics.address().to_string()),
             ("PYTAKE_MAIL__DIR", mail.to_string_lossy().into_owned()),
         ];
-        let program = program("trial-workers").expect("built programs");
+        let program = program(self.options.program).expect("built programs");
         let leash = Spawn::new(program, self.home.path().join(format!("workers-{index}.log")))
             .without(settings_variables())
             .args(self.options.arguments.clone())
@@ -167,6 +175,11 @@ impl WorkerFleet {
     #[must_use]
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The servers behind it.
+    pub(crate) const fn servers(&self) -> &'static Servers {
+        self.servers
     }
 
     /// The database.

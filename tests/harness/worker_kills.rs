@@ -75,6 +75,7 @@ impl WorkerKills {
             arguments: vec!["--queues", "effect"],
             settings: vec![("PYTAKE_WORKERS__SILENCE_SECONDS", self.silence_seconds.to_string())],
             own_postgres: true,
+            ..FleetOptions::default()
         })
         .await;
         self.enqueue(&fleet).await;

@@ -2,15 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use domain::credential::PlatformCredentialKind;
 use domain::faults::Faults;
 use domain::id::{TenantId, WebhookMessageId};
-use domain::problem::ProblemKind;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::platform_credentials;
 use store::tenants;
 use store::webhook_messages::{self, Audience, NewMessage, Published};
 use utoipa::ToSchema;
@@ -18,12 +15,10 @@ use webhooks::event_type::EventType;
 use webhooks::events::message::application_may_tell;
 
 use crate::app::{App, random};
-use crate::authorized::Anyone;
-use crate::extract::{Body, Wire, bearer_key};
+use crate::extract::{Body, Wire};
 use crate::problem::Problem;
+use crate::service::Service;
 
-/// Whose keys are taken.
-const SERVICE: PlatformCredentialKind = PlatformCredentialKind::Service;
 /// Longest id and ordering key, in characters.
 const ID_CHARS_MAX: usize = 200;
 
@@ -123,17 +118,11 @@ pub(crate) struct PublishedBody {
 )]
 pub(crate) async fn publish(
     State(app): State<App>,
-    caller: Anyone,
-    headers: HeaderMap,
-    body: Result<Body<PublishEvent>, Problem>,
+    service: Service,
+    body: Body<PublishEvent>,
 ) -> Result<(StatusCode, Json<PublishedBody>), Problem> {
-    let key = bearer_key(&headers, SERVICE).ok_or_else(unauthenticated)?;
-    let mut tx = app.store.control().await?;
+    let told = body.value;
     let now = app.now();
-    let hash = key.hash(&app.keys.platform_keys);
-    platform_credentials::find(&mut tx, SERVICE, &hash, now).await?.ok_or_else(unauthenticated)?;
-
-    let told = body?.value;
     let occurred_at = told.occurred_at.unwrap_or(now);
     let payload = webhooks::body(&told.event_type, occurred_at, &told.data);
     let message = NewMessage {
@@ -144,7 +133,7 @@ pub(crate) async fn publish(
         uid: Some(told.uid),
         ordering_key: told.ordering_key,
     };
-    let mut tx = tx.enter_tenant(told.tenant_id).await?;
+    let mut tx = app.store.begin(told.tenant_id).await?;
     match tenants::get(&mut tx).await {
         Err(store::Error::NotFound) => return Err(at("/tenant_id", "must be the id of a tenant")),
         other => other?,
@@ -153,7 +142,7 @@ pub(crate) async fn publish(
     let published =
         webhook_messages::publish(&mut tx, sealer, &message, Audience::Subscribers, now).await?;
 
-    caller.commit(tx).await?;
+    service.caller.commit(tx).await?;
     let (message_id, endpoints, duplicate) = match published {
         Published::New(endpoints) => (Some(message.id), endpoints, false),
         Published::Duplicate(first) => (Some(first), 0, true),
@@ -167,13 +156,4 @@ fn at(pointer: &str, detail: impl std::fmt::Display) -> Problem {
     let mut faults = Faults::new();
     faults.push(pointer, detail);
     faults.into()
-}
-
-/// One answer for a key that is missing, malformed, unknown or revoked.
-fn unauthenticated() -> Problem {
-    Problem::new(
-        ProblemKind::Unauthenticated,
-        "This needs a service key in force, as `Authorization: Bearer svc_…`; operators make one with \
-         `pytake-api service-credential create`.",
-    )
 }

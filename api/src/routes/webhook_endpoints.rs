@@ -181,13 +181,7 @@ pub(crate) async fn create(
         disabled: None,
         version: 1,
         created_at: now,
-        health: Health {
-            failures: 0,
-            failing_since: None,
-            failed_last: None,
-            paused_until: None,
-            warned_percent: 0,
-        },
+        health: Health::default(),
     };
     webhook_endpoints::insert(&mut tx, &endpoint, &sealed).await?;
     let changes = audited(&endpoint);

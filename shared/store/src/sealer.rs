@@ -1,4 +1,4 @@
-//! The vault's keys of a tenant: made at first use, in the transaction that needs them.
+//! The vault's keys: a tenant's are made at first use, in the transaction that needs them.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use vault::{DataKey, DataKeys, Entropy, KeyProvider, Owner, Purpose, VaultError}
 
 use crate::data_keys::{self, WrappedDataKey};
 use crate::error::Error;
-use crate::tenant_tx::TenantTx;
+use crate::tenant_tx::{TenantTx, Tx};
 
 /// Unwraps and makes data keys.
 pub struct Sealer {
@@ -26,12 +26,6 @@ impl Sealer {
     #[must_use]
     pub fn new(provider: Box<dyn KeyProvider>) -> Self {
         Self { provider, entropy: Entropy::default() }
-    }
-
-    /// What wraps data keys.
-    #[must_use]
-    pub fn provider(&self) -> &dyn KeyProvider {
-        self.provider.as_ref()
     }
 
     /// Randomness for sealing.
@@ -54,9 +48,7 @@ impl Sealer {
         if !keys.is_empty() {
             return Ok(keys);
         }
-        let owner = Owner::Tenant(tx.tenant_id());
-        let (_, wrapped) = DataKey::generate(self.provider(), owner, purpose, 1, &self.entropy)?;
-        let key = WrappedDataKey { version: 1, wrapped };
+        let key = self.first_key(Owner::Tenant(tx.tenant_id()), purpose)?;
         data_keys::insert_tenant(tx, purpose.as_str(), &key, now).await?;
         // Read again: another transaction may have been first, and its key is the one that counts.
         self.keys_there(tx, purpose).await
@@ -67,11 +59,42 @@ impl Sealer {
     /// # Errors
     /// As [`Self::keys`].
     pub async fn keys_there(&self, tx: &mut TenantTx, purpose: Purpose) -> Result<DataKeys, Error> {
-        let owner = Owner::Tenant(tx.tenant_id());
         let wrapped = data_keys::list_tenant(tx, purpose.as_str()).await?;
+        self.unwrap(Owner::Tenant(tx.tenant_id()), purpose, &wrapped)
+    }
+
+    /// The platform's own keys for `purpose`.
+    ///
+    /// # Errors
+    /// As [`Self::keys`].
+    pub async fn platform_keys_there(
+        &self,
+        tx: &mut impl Tx,
+        purpose: Purpose,
+    ) -> Result<DataKeys, Error> {
+        let wrapped = data_keys::list_platform(tx, purpose.as_str()).await?;
+        self.unwrap(Owner::Platform, purpose, &wrapped)
+    }
+
+    /// A first key, wrapped, to be inserted.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn first_key(&self, owner: Owner, purpose: Purpose) -> Result<WrappedDataKey, Error> {
+        let (_, wrapped) =
+            DataKey::generate(self.provider.as_ref(), owner, purpose, 1, &self.entropy)?;
+        Ok(WrappedDataKey { version: 1, wrapped })
+    }
+
+    fn unwrap(
+        &self,
+        owner: Owner,
+        purpose: Purpose,
+        wrapped: &[WrappedDataKey],
+    ) -> Result<DataKeys, Error> {
         let unwrap = |key: &WrappedDataKey| {
             let version = key.version.unsigned_abs();
-            DataKey::unwrap(self.provider(), owner, purpose, version, &key.wrapped)
+            DataKey::unwrap(self.provider.as_ref(), owner, purpose, version, &key.wrapped)
         };
         let keys: Result<Vec<_>, VaultError> = wrapped.iter().map(unwrap).collect();
         Ok(DataKeys::new(owner, keys?))

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use vault::{Column, Owner, Place};
 
 use crate::error::Error;
-use crate::page::{Page, Rows};
+use crate::page::{Page, PageLimit, Rows};
 use crate::tenant_tx::{TenantTx, Tx};
 
 /// Where an answer is sealed.
@@ -117,6 +117,21 @@ pub async fn list(
     Ok(Rows::cut(deliveries, page.limit, |delivery: &Delivery| delivery.message_id.as_uuid()))
 }
 
+/// A delivery.
+///
+/// # Errors
+/// `NotFound` when the message was never for that endpoint.
+pub async fn get(
+    tx: &mut TenantTx,
+    endpoint_id: WebhookEndpointId,
+    message_id: WebhookMessageId,
+) -> Result<Delivery, Error> {
+    let filter = DeliveryFilter { message_id: Some(message_id), status: None };
+    let page = Page { limit: PageLimit::DEFAULT, after: None };
+    let found = list(tx, endpoint_id, &filter, page).await?;
+    found.rows.into_iter().next().ok_or(Error::NotFound)
+}
+
 /// The newest attempts of a delivery, a hundred at most, newest first.
 ///
 /// # Errors
@@ -184,11 +199,7 @@ pub async fn resend(
         wake(tx).await?;
         return Ok(Resent::Due);
     }
-    let filter = DeliveryFilter { message_id: Some(message_id), status: None };
-    let page = Page { limit: crate::page::PageLimit::DEFAULT, after: None };
-    if list(tx, endpoint_id, &filter, page).await?.rows.is_empty() {
-        return Err(Error::NotFound);
-    }
+    get(tx, endpoint_id, message_id).await?;
     Ok(Resent::UnderWay)
 }
 

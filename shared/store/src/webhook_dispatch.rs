@@ -68,8 +68,6 @@ pub enum Outcome {
     Retry(Timestamp),
     /// It did not, and is given up.
     Failed,
-    /// It was not tried: somebody else may.
-    Released,
 }
 
 impl Outcome {
@@ -80,7 +78,6 @@ impl Outcome {
             Self::Delivered => "Delivered",
             Self::Retry(_) => "Retry",
             Self::Failed => "Failed",
-            Self::Released => "Released",
         }
     }
 }

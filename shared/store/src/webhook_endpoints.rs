@@ -6,6 +6,7 @@ use domain::destination::Destination;
 use domain::id::{TenantId, WebhookEndpointId};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use uuid::Uuid;
 use vault::{Column, Owner, Place};
 use webhooks::event_type::EventPattern;
 use webhooks::filter::Filter;
@@ -131,8 +132,8 @@ pub struct Endpoint {
     pub health: Health,
 }
 
-/// How it goes with an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How it goes with an endpoint; by default nothing is known to be wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Health {
     /// Attempts that failed in a row.
     pub failures: u32,
@@ -175,19 +176,14 @@ impl TryFrom<Row> for Endpoint {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
-        let foreign = |column| move || Error::Foreign(column);
-        let filter = row.filter.as_ref().map(|filter| {
-            Filter::from_stored(filter).ok_or_else(foreign("webhook_endpoints.filter"))
-        });
         let settings = EndpointSettings {
             url: row.url.parse().map_err(|_| Error::Foreign("webhook_endpoints.url"))?,
             description: row.description,
             event_types: patterns(&row.event_types)?,
-            filter: filter.transpose()?,
+            filter: filter(row.filter.as_ref())?,
             header_names: row.header_names,
             headers_sealed: row.headers_sealed,
-            ordering: Ordering::parse(&row.ordering)
-                .ok_or_else(foreign("webhook_endpoints.ordering"))?,
+            ordering: ordering(&row.ordering)?,
             rate_limit: row.rate_limit.and_then(|limit| NonZeroU32::new(limit.unsigned_abs())),
             in_flight_max: u8::try_from(row.in_flight_max).unwrap_or(1),
         };
@@ -219,6 +215,16 @@ impl TryFrom<Row> for Endpoint {
 pub(crate) fn patterns(texts: &[String]) -> Result<Vec<EventPattern>, Error> {
     let parsed: Result<_, _> = texts.iter().map(|text| text.parse()).collect();
     parsed.map_err(|_| Error::Foreign("webhook_endpoints.event_types"))
+}
+
+pub(crate) fn filter(stored: Option<&serde_json::Value>) -> Result<Option<Filter>, Error> {
+    let read =
+        |stored| Filter::from_stored(stored).ok_or(Error::Foreign("webhook_endpoints.filter"));
+    stored.map(read).transpose()
+}
+
+pub(crate) fn ordering(text: &str) -> Result<Ordering, Error> {
+    Ordering::parse(text).ok_or(Error::Foreign("webhook_endpoints.ordering"))
 }
 
 /// Endpoints that the tenant has. Nobody else of the tenant adds one until the transaction ends: a limit can be held.
@@ -292,23 +298,8 @@ pub async fn insert(
 /// # Errors
 /// `NotFound` when the tenant has none of this id.
 pub async fn get(tx: &mut TenantTx, id: WebhookEndpointId) -> Result<Endpoint, Error> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"SELECT endpoints.id AS "id: WebhookEndpointId", url, description, event_types, filter, header_names,
-            headers_sealed, signature, ordering, rate_limit, in_flight_max, status, disabled_reason, disabled_at,
-            version, endpoints.created_at, secrets.public_key AS "public_key?", failures, first_failure_at,
-            last_failure_at, open_until, warned_percent
-        FROM webhook_endpoints AS endpoints
-        JOIN webhook_lanes AS lanes ON lanes.tenant_id = endpoints.tenant_id AND lanes.endpoint_id = endpoints.id
-        LEFT JOIN webhook_secrets AS secrets ON secrets.tenant_id = endpoints.tenant_id
-            AND secrets.endpoint_id = endpoints.id AND secrets.expires_at IS NULL
-        WHERE endpoints.tenant_id = $1 AND endpoints.id = $2 AND status <> 'Deleted'"#,
-        tx.tenant_id() as _,
-        id as _
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    row.try_into()
+    let found = find(tx, Some(id), None, 1).await?;
+    found.into_iter().next().ok_or(Error::NotFound)
 }
 
 /// A page of the tenant's endpoints, newest first.
@@ -316,6 +307,16 @@ pub async fn get(tx: &mut TenantTx, id: WebhookEndpointId) -> Result<Endpoint, E
 /// # Errors
 /// When the database is gone.
 pub async fn list(tx: &mut TenantTx, page: Page) -> Result<Rows<Endpoint>, Error> {
+    let endpoints = find(tx, None, page.after, page.limit.probe()).await?;
+    Ok(Rows::cut(endpoints, page.limit, |endpoint: &Endpoint| endpoint.id.as_uuid()))
+}
+
+async fn find(
+    tx: &mut TenantTx,
+    only: Option<WebhookEndpointId>,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Endpoint>, Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT endpoints.id AS "id: WebhookEndpointId", url, description, event_types, filter, header_names,
@@ -326,17 +327,19 @@ pub async fn list(tx: &mut TenantTx, page: Page) -> Result<Rows<Endpoint>, Error
         JOIN webhook_lanes AS lanes ON lanes.tenant_id = endpoints.tenant_id AND lanes.endpoint_id = endpoints.id
         LEFT JOIN webhook_secrets AS secrets ON secrets.tenant_id = endpoints.tenant_id
             AND secrets.endpoint_id = endpoints.id AND secrets.expires_at IS NULL
-        WHERE endpoints.tenant_id = $1 AND status <> 'Deleted' AND ($2::uuid IS NULL OR endpoints.id < $2)
+        WHERE endpoints.tenant_id = $1 AND status <> 'Deleted'
+            AND ($2::uuid IS NULL OR endpoints.id = $2)
+            AND ($3::uuid IS NULL OR endpoints.id < $3)
         ORDER BY endpoints.id DESC
-        LIMIT $3"#,
+        LIMIT $4"#,
         tx.tenant_id() as _,
-        page.after,
-        page.limit.probe()
+        only.map(|id| id.as_uuid()),
+        after,
+        limit
     )
     .fetch_all(tx.connection())
     .await?;
-    let endpoints = rows.into_iter().map(Endpoint::try_from).collect::<Result<_, _>>()?;
-    Ok(Rows::cut(endpoints, page.limit, |endpoint: &Endpoint| endpoint.id.as_uuid()))
+    rows.into_iter().map(Endpoint::try_from).collect()
 }
 
 /// Replaces the settings of an endpoint that is still at `version`.

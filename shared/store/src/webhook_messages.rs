@@ -6,14 +6,16 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
 use vault::{Column, Owner, Place, Purpose};
-use webhooks::event_type::{EventPattern, EventType};
+use webhooks::BodyError;
+use webhooks::event_type::{EventPattern, EventType, EventTypeError};
+use webhooks::events::Event;
 use webhooks::filter::Filter;
 
 use crate::error::Error;
 use crate::page::{Page, Rows};
 use crate::sealer::Sealer;
 use crate::tenant_tx::{TenantTx, Tx};
-use crate::webhook_endpoints::{Ordering, patterns};
+use crate::webhook_endpoints::{Ordering, filter, ordering, patterns};
 
 /// Where a payload is sealed.
 const PAYLOAD: Column = Column { table: "webhook_messages", column: "payload_sealed" };
@@ -39,6 +41,39 @@ pub struct NewMessage {
     pub ordering_key: Option<String>,
     /// The body, as it is sent.
     pub body: Vec<u8>,
+}
+
+impl NewMessage {
+    /// Of an event of the catalogue that happens now.
+    ///
+    /// # Errors
+    /// When it is too large, or its type is no event type.
+    pub fn of<E: Event>(
+        id: WebhookMessageId,
+        event: &E,
+        now: Timestamp,
+    ) -> Result<Self, Untellable> {
+        let event_type: EventType = E::TYPE.parse()?;
+        Ok(Self {
+            id,
+            body: webhooks::body(&event_type, now, event)?,
+            event_type,
+            occurred_at: now,
+            uid: None,
+            ordering_key: Some(event.ordering_key()),
+        })
+    }
+}
+
+/// Why an event of the catalogue cannot be told: a fault of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum Untellable {
+    /// Its type is none.
+    #[error("its type {0}")]
+    Type(#[from] EventTypeError),
+    /// What it says cannot be said.
+    #[error("its data {0}")]
+    Body(#[from] BodyError),
 }
 
 /// Whom it is for.
@@ -193,15 +228,11 @@ pub(crate) async fn wishes(tx: &mut TenantTx) -> Result<Vec<Wish>, Error> {
     .await?;
     rows.into_iter()
         .map(|row| {
-            let filter = row.filter.as_ref().map(|filter| {
-                Filter::from_stored(filter).ok_or(Error::Foreign("webhook_endpoints.filter"))
-            });
             Ok(Wish {
                 id: row.id,
                 event_types: patterns(&row.event_types)?,
-                filter: filter.transpose()?,
-                ordering: Ordering::parse(&row.ordering)
-                    .ok_or(Error::Foreign("webhook_endpoints.ordering"))?,
+                filter: filter(row.filter.as_ref())?,
+                ordering: ordering(&row.ordering)?,
                 enabled: row.status == "Enabled",
             })
         })

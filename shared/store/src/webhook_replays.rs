@@ -76,6 +76,33 @@ pub struct Replay {
     pub ended_at: Option<Timestamp>,
 }
 
+impl Replay {
+    /// One that begins at `now`, of messages published from `since` until then.
+    #[must_use]
+    pub fn new(
+        id: WebhookReplayId,
+        endpoint_id: WebhookEndpointId,
+        scope: Scope,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            endpoint_id,
+            scope,
+            event_types: None,
+            since,
+            until: now,
+            status: "Running".to_owned(),
+            total: 0,
+            seen: 0,
+            queued: 0,
+            created_at: now,
+            ended_at: None,
+        }
+    }
+}
+
 struct Row {
     id: WebhookReplayId,
     endpoint_id: WebhookEndpointId,
@@ -164,14 +191,25 @@ async fn row(tx: &mut TenantTx, id: WebhookReplayId) -> Result<Row, Error> {
         "SELECT id, endpoint_id, scope, event_types, since, until, status, total, seen, queued, position, created_at,
             ended_at
         FROM webhook_replays
-        WHERE tenant_id = $1 AND id = $2
-        FOR NO KEY UPDATE",
+        WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id() as _,
         id as _
     )
     .fetch_one(tx.connection())
     .await?;
     Ok(row)
+}
+
+/// Nobody else goes on with a replay, or ends it, until the transaction is over. Who looks at it does not wait.
+async fn lock(tx: &mut TenantTx, id: WebhookReplayId) -> Result<(), Error> {
+    sqlx::query!(
+        "SELECT id FROM webhook_replays WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        tx.tenant_id() as _,
+        id as _
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// A page of the replays of an endpoint, newest first.
@@ -205,13 +243,9 @@ pub async fn list(
 /// Ends a replay that runs; whether it did. What is due already is sent.
 ///
 /// # Errors
-/// `NotFound` when the tenant has none of this id.
+/// When the database is gone.
 pub async fn cancel(tx: &mut TenantTx, id: WebhookReplayId, now: Timestamp) -> Result<bool, Error> {
-    if row(tx, id).await?.status != "Running" {
-        return Ok(false);
-    }
-    end(tx, id, "Canceled", now).await?;
-    Ok(true)
+    end(tx, id, "Canceled", now).await
 }
 
 async fn end(
@@ -219,9 +253,10 @@ async fn end(
     id: WebhookReplayId,
     status: &str,
     now: Timestamp,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "UPDATE webhook_replays SET status = $3, ended_at = $4 WHERE tenant_id = $1 AND id = $2",
+) -> Result<bool, Error> {
+    let ended = sqlx::query!(
+        "UPDATE webhook_replays SET status = $3, ended_at = $4
+        WHERE tenant_id = $1 AND id = $2 AND status = 'Running'",
         tx.tenant_id() as _,
         id as _,
         status,
@@ -229,7 +264,7 @@ async fn end(
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(ended.rows_affected() == 1)
 }
 
 /// Goes on with a replay, some messages further; whether more is left. Where it stands is in the same transaction as what
@@ -243,6 +278,7 @@ pub async fn step(
     id: WebhookReplayId,
     now: Timestamp,
 ) -> Result<bool, Error> {
+    lock(tx, id).await?;
     let row = row(tx, id).await?;
     if row.status != "Running" {
         return Ok(false);

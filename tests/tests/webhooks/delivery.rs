@@ -84,7 +84,7 @@ async fn deliveries_are_counted_as_use_once_each() {
         ids.push(couriers.publish(tenant, number, "a").await);
     }
     couriers.wait_until_all(WITHIN, &["Delivered"]).await;
-    let mut tx = couriers.store.begin(tenant).await.unwrap();
+    let mut tx = couriers.store().begin(tenant).await.unwrap();
     store::webhook_deliveries::resend(&mut tx, endpoint, ids[0]).await.unwrap();
     tx.commit().await.unwrap();
     receiver.wait_for(6).await;
@@ -119,7 +119,7 @@ async fn payloads_are_erased_with_their_tenants_key() {
         .execute(&mut *admin)
         .await
         .unwrap();
-    let mut tx = couriers.store.begin(tenant).await.unwrap();
+    let mut tx = couriers.store().begin(tenant).await.unwrap();
     store::webhook_deliveries::resend(&mut tx, endpoint, id).await.unwrap();
     tx.commit().await.unwrap();
     couriers.wait_until_all(WITHIN, &["Failed"]).await;

@@ -1,35 +1,14 @@
 //! Endpoints that fail: circuits, and the way to their end. Time is moved in the database, not waited for.
 
-use domain::clock::{Clock as _, SystemClock};
-use harness::{CourierOptions, Couriers, Manner, Receiver, Wanted};
-use store::webhook_dispatch::{self, Outcome, Settlement};
-
 use std::time::Duration;
 
-const WITHIN: Duration = Duration::from_secs(60);
+use domain::clock::{Clock as _, SystemClock};
+use harness::{CourierOptions, Couriers, Manner, Receiver, Wanted};
+use store::webhook_dispatch::{self, Outcome};
 
-fn settled(
-    leased: &[store::webhook_dispatch::Leased],
-    lease: uuid::Uuid,
-    outcome: Outcome,
-) -> Vec<Settlement> {
-    leased
-        .iter()
-        .map(|one| Settlement {
-            tenant_id: one.tenant_id,
-            endpoint_id: one.endpoint_id,
-            message_id: one.message_id,
-            lease,
-            outcome,
-            pause_until: None,
-            started_at: SystemClock.now(),
-            took: Duration::ZERO,
-            status_code: None,
-            error: Some(("timeout", "no answer".to_owned())),
-            answer_sealed: None,
-        })
-        .collect()
-}
+use crate::leases::settled;
+
+const WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_circuit_opens_after_five_failures_and_lets_one_try() {

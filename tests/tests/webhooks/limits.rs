@@ -1,13 +1,14 @@
 //! Each endpoint within its limits, each tenant with its share: what is leased, and to whom.
 
-use domain::clock::{Clock as _, SystemClock};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use harness::{CourierOptions, Couriers, Wanted};
 use store::Store;
-use store::webhook_dispatch::{self, Leased, Outcome, Settlement};
+use store::webhook_dispatch::{self, Leased, Outcome};
 use uuid::Uuid;
+
+use crate::leases::settled;
 
 /// What one call leases, under a lease of its own.
 struct Taken {
@@ -30,22 +31,7 @@ async fn prove(couriers: &Couriers) {
 }
 
 async fn deliver(worker: &Store, lease: Uuid, leased: &[Leased]) {
-    let settlements: Vec<_> = leased
-        .iter()
-        .map(|one| Settlement {
-            tenant_id: one.tenant_id,
-            endpoint_id: one.endpoint_id,
-            message_id: one.message_id,
-            lease,
-            outcome: Outcome::Delivered,
-            pause_until: None,
-            started_at: SystemClock.now(),
-            took: Duration::ZERO,
-            status_code: Some(200),
-            error: None,
-            answer_sealed: None,
-        })
-        .collect();
+    let settlements = settled(leased, lease, Outcome::Delivered);
     assert_eq!(
         webhook_dispatch::settle(worker, &settlements).await.expect("settled"),
         leased.len() as u64
@@ -132,7 +118,7 @@ async fn processes_that_ask_at_the_same_time_never_get_the_same() {
     }
     prove(&couriers).await;
     for tenant in &tenants {
-        let mut tx = couriers.store.begin(*tenant).await.unwrap();
+        let mut tx = couriers.store().begin(*tenant).await.unwrap();
         for number in 0..80 {
             couriers.publish_in(&mut tx, number, "a").await;
         }

@@ -4,6 +4,7 @@
 mod delivery;
 mod failing;
 mod kills;
+mod leases;
 mod limits;
 mod ordering;
 mod replay;

@@ -54,7 +54,7 @@ async fn a_strict_endpoint_gets_one_at_a_time_and_all_in_order() {
     let tenant = couriers.tenant().await;
     let wanted = Wanted { ordering: Ordering::Strict, ..Wanted::default() };
     couriers.endpoint(tenant, &receiver.url(), wanted).await;
-    let mut tx = couriers.store.begin(tenant).await.unwrap();
+    let mut tx = couriers.store().begin(tenant).await.unwrap();
     for number in 0..40 {
         couriers.publish_in(&mut tx, number, if number % 2 == 0 { "a" } else { "b" }).await;
     }

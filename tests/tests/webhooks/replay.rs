@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::clock::{Clock as _, SystemClock};
+use domain::id::WebhookReplayId;
 use harness::{CourierOptions, Couriers, Receiver, Wanted};
 use jiff::Timestamp;
 use store::webhook_endpoints::{self, DisabledReason};
@@ -18,7 +19,7 @@ async fn a_replay_goes_on_where_it_was_killed_and_sends_each_once() {
     let receiver = Receiver::start().await;
     let tenant = couriers.tenant().await;
     let (endpoint, _) = couriers.endpoint(tenant, &receiver.url(), Wanted::default()).await;
-    let mut tx = couriers.store.begin(tenant).await.unwrap();
+    let mut tx = couriers.store().begin(tenant).await.unwrap();
     webhook_endpoints::disable(&mut tx, endpoint, DisabledReason::ByUser, SystemClock.now())
         .await
         .unwrap();
@@ -28,41 +29,22 @@ async fn a_replay_goes_on_where_it_was_killed_and_sends_each_once() {
     tx.commit().await.unwrap();
     assert_eq!(couriers.standing().await, [("Held".to_owned(), MESSAGES as i64)]);
 
-    let mut tx = couriers.store.begin(tenant).await.unwrap();
+    let mut tx = couriers.store().begin(tenant).await.unwrap();
     let now = SystemClock.now();
     webhook_endpoints::enable(&mut tx, endpoint, now).await.unwrap();
-    let replay = Replay {
-        id: domain::id::WebhookReplayId::new(now, rand::random()),
-        endpoint_id: endpoint,
-        scope: Scope::Failed,
-        event_types: None,
-        since: Timestamp::UNIX_EPOCH,
-        until: now,
-        status: "Running".to_owned(),
-        total: 0,
-        seen: 0,
-        queued: 0,
-        created_at: now,
-        ended_at: None,
-    };
+    let id = || WebhookReplayId::new(now, rand::random());
+    let replay = Replay::new(id(), endpoint, Scope::Failed, Timestamp::UNIX_EPOCH, now);
     assert!(webhook_replays::begin(&mut tx, &replay).await.unwrap());
-    assert!(
-        !webhook_replays::begin(
-            &mut tx,
-            &Replay { id: domain::id::WebhookReplayId::new(now, rand::random()), ..replay.clone() }
-        )
-        .await
-        .unwrap(),
-        "one at a time"
-    );
+    let another = Replay { id: id(), ..replay.clone() };
+    assert!(!webhook_replays::begin(&mut tx, &another).await.unwrap(), "one at a time");
     tx.commit().await.unwrap();
     // A step that is rolled back is done again, whole; two at once are one after the other.
-    let mut tx = couriers.store.begin(tenant).await.unwrap();
+    let mut tx = couriers.store().begin(tenant).await.unwrap();
     assert!(webhook_replays::step(&mut tx, &couriers.sealer, replay.id, now).await.unwrap());
     drop(tx);
     let mut steps = 0;
     loop {
-        let mut tx = couriers.store.begin(tenant).await.unwrap();
+        let mut tx = couriers.store().begin(tenant).await.unwrap();
         let more = webhook_replays::step(&mut tx, &couriers.sealer, replay.id, now).await.unwrap();
         tx.commit().await.unwrap();
         steps += 1;
@@ -71,7 +53,7 @@ async fn a_replay_goes_on_where_it_was_killed_and_sends_each_once() {
         }
     }
     assert_eq!(steps, 4, "a thousand at a time");
-    let mut tx = couriers.store.begin(tenant).await.unwrap();
+    let mut tx = couriers.store().begin(tenant).await.unwrap();
     let done = webhook_replays::get(&mut tx, replay.id).await.unwrap();
     let total = MESSAGES as u64;
     assert_eq!(

@@ -27,7 +27,7 @@ impl WebhookMetrics {
         Ok(Self {
             attempts: register_int_counter_vec_with_registry!(
                 "pytake_webhook_attempts_total",
-                "Attempts to deliver webhooks, by what followed: delivered, retry, failed, released",
+                "Attempts to deliver webhooks, by what followed: delivered, retry, failed",
                 &["outcome"],
                 registry
             )?,

@@ -67,6 +67,8 @@ pub(super) async fn attempt(app: &App, lease: Uuid, leased: Leased) -> Option<Se
     let answer = app.webhooks.client.post(&target.url, headers, body).await;
     let took = begun.elapsed();
     let (status, error) = judge_answer(&answer);
+    let ended_at = app.clock.now();
+    let asked = asked_for(&answer, ended_at);
     let outcome = match (&error, status) {
         (None, _) => Outcome::Delivered,
         (Some(_), Some(StatusCode::GONE)) => {
@@ -77,13 +79,13 @@ pub(super) async fn attempt(app: &App, lease: Uuid, leased: Leased) -> Option<Se
             }
             Outcome::Failed
         }
-        (Some(_), _) => retry(&leased, &answer, app.clock.now()),
+        (Some(_), _) => retry(&leased, asked, ended_at),
     };
     if let (0, Ok(answer)) = (leased.attempts, &answer) {
         app.metrics.webhooks.first_byte(leased.waited + answer.first_byte_after);
     }
     Some(Settlement {
-        pause_until: asked(&answer, app.clock.now()),
+        pause_until: asked.and_then(|pause| after(ended_at, pause.min(PAUSE_MAX))),
         answer_sealed: sealed_answer(app, &target, &leased, &answer),
         ..settle(outcome, took, status.map(|status| status.as_u16()), error)
     })
@@ -127,10 +129,13 @@ fn judge_answer(
 }
 
 /// Whether and when it is tried again.
-fn retry(leased: &Leased, answer: &Result<Answer, Failure>, now: Timestamp) -> Outcome {
-    let pause = pause_after(leased.failures + 1, rand::random(), asked_for(answer, now));
-    let at = pause.and_then(|pause| now.checked_add(SignedDuration::try_from(pause).ok()?).ok());
-    at.map_or(Outcome::Failed, Outcome::Retry)
+fn retry(leased: &Leased, asked: Option<Duration>, now: Timestamp) -> Outcome {
+    let pause = pause_after(leased.failures + 1, rand::random(), asked);
+    pause.and_then(|pause| after(now, pause)).map_or(Outcome::Failed, Outcome::Retry)
+}
+
+fn after(now: Timestamp, pause: Duration) -> Option<Timestamp> {
+    now.checked_add(SignedDuration::try_from(pause).ok()?).ok()
 }
 
 /// What a server that cannot just now asks for: too many requests, or unavailable.
@@ -144,12 +149,6 @@ fn asked_for(answer: &Result<Answer, Failure>, now: Timestamp) -> Option<Duratio
             | StatusCode::GATEWAY_TIMEOUT
     );
     answer.retry_after.filter(|_| busy).map(|after| after.from(now))
-}
-
-/// Until when its other messages wait, too.
-fn asked(answer: &Result<Answer, Failure>, now: Timestamp) -> Option<Timestamp> {
-    let pause = asked_for(answer, now)?.min(PAUSE_MAX);
-    now.checked_add(SignedDuration::try_from(pause).ok()?).ok()
 }
 
 /// The first bytes of the answer, for people to see. Of one that said well, fewer.

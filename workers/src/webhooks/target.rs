@@ -8,9 +8,9 @@ use domain::id::{TenantId, WebhookEndpointId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use moka::sync::Cache;
+use store::TenantTx;
 use store::webhook_endpoints::{self, Endpoint, headers_place};
 use store::webhook_secrets::{self, secret_place};
-use store::{Store, TenantTx};
 use vault::{DataKeys, Purpose};
 use webhooks::signature::SigningSecret;
 
@@ -77,19 +77,14 @@ impl Targets {
         if let Some(target) = self.opened.get(&(id, version)) {
             return Ok(target);
         }
-        let target = Arc::new(open(app, &app.store, tenant_id, id).await?);
+        let target = Arc::new(open(app, tenant_id, id).await?);
         self.opened.insert((id, version), target.clone());
         Ok(target)
     }
 }
 
-async fn open(
-    app: &App,
-    store: &Store,
-    tenant_id: TenantId,
-    id: WebhookEndpointId,
-) -> Result<Target, Unknown> {
-    let mut tx = store.begin(tenant_id).await?;
+async fn open(app: &App, tenant_id: TenantId, id: WebhookEndpointId) -> Result<Target, Unknown> {
+    let mut tx = app.store.begin(tenant_id).await?;
     let endpoint = match webhook_endpoints::get(&mut tx, id).await {
         Err(store::Error::NotFound) => return Err(Unknown::Gone),
         other => other?,

@@ -8,26 +8,23 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use domain::credential::PlatformCredentialKind;
 use domain::faults::{Fault, Faults};
 use domain::problem::ProblemKind;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
+use store::meters;
 use store::usage_events::{self, Intake, UsageEvent};
-use store::{meters, platform_credentials};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::{App, random};
-use crate::authorized::Anyone;
-use crate::extract::{BODY_BYTES_MAX, bearer_key};
+use crate::extract::BODY_BYTES_MAX;
 use crate::problem::Problem;
 use crate::routes::usage::events::cloud_event::Expected;
+use crate::service::Service;
 
-/// Whose keys are taken.
-const SERVICE: PlatformCredentialKind = PlatformCredentialKind::Service;
 /// Events of one call.
 const EVENTS_MAX: usize = 1_000;
 
@@ -126,18 +123,13 @@ pub(crate) struct ReasonBody {
 )]
 pub(crate) async fn submit(
     State(app): State<App>,
-    caller: Anyone,
+    service: Service,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<IntakeBody>, Problem> {
-    let key = bearer_key(&headers, SERVICE).ok_or_else(unauthenticated)?;
     let batch = is_batch(&headers)?;
-    let mut tx = app.store.control().await?;
-    // Before the body is looked at: what strangers send is not worth parsing.
-    let hash = key.hash(&app.keys.platform_keys);
-    let credential = platform_credentials::find(&mut tx, SERVICE, &hash, app.now()).await?;
-    let credential = credential.ok_or_else(unauthenticated)?;
     let values = values(&body.map_err(|rejection| unreadable(&rejection))?, batch)?;
+    let mut tx = app.store.control().await?;
 
     let expected = Expected::new(meters::list(&mut tx).await?, app.now());
     let parsed: Vec<Result<UsageEvent, Fault>> =
@@ -148,20 +140,11 @@ pub(crate) async fn submit(
         Vec::new()
     } else {
         let call = Uuid::from_bytes(random());
-        usage_events::submit(&mut tx, credential, call, &good).await?
+        usage_events::submit(&mut tx, service.credential, call, &good).await?
     };
 
-    caller.commit_control(tx).await?;
+    service.caller.commit_control(tx).await?;
     answer(&values, parsed, intake)
-}
-
-/// One answer for a key that is missing, malformed, unknown or revoked.
-fn unauthenticated() -> Problem {
-    Problem::new(
-        ProblemKind::Unauthenticated,
-        "This needs a service key in force, as `Authorization: Bearer svc_…`; operators make one with \
-         `pytake-api service-credential create`.",
-    )
 }
 
 /// Whether the body must be a list, or must not; `None`: as it is.

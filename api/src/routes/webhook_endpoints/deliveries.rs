@@ -9,7 +9,6 @@ use domain::problem::ProblemKind;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::page::{Page, PageLimit};
 use store::webhook_deliveries::{self, Attempt, Delivery, DeliveryFilter, Resent, answer_place};
 use store::webhook_endpoints;
 use utoipa::ToSchema;
@@ -181,10 +180,7 @@ pub(crate) async fn show(
 ) -> Result<Json<DeliveryWithAttempts>, Problem> {
     let mut tx = auth.begin(&app).await?;
 
-    let filter = DeliveryFilter { message_id: Some(message_id), status: None };
-    let page = Page { limit: PageLimit::DEFAULT, after: None };
-    let rows = webhook_deliveries::list(&mut tx, endpoint_id, &filter, page).await?;
-    let delivery = rows.rows.into_iter().next().ok_or_else(Problem::not_found)?;
+    let delivery = webhook_deliveries::get(&mut tx, endpoint_id, message_id).await?;
     let attempts = webhook_deliveries::attempts(&mut tx, endpoint_id, message_id).await?;
     let keys = app.keys.sealer.keys_there(&mut tx, Purpose::Webhooks).await?;
 

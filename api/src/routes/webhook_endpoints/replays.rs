@@ -144,20 +144,9 @@ pub(crate) async fn create(
 
     let now = app.now();
     let NewReplay { since, until, scope, event_types } = body.value;
-    let replay = Replay {
-        id: WebhookReplayId::new(now, random()),
-        endpoint_id,
-        scope,
-        event_types,
-        since,
-        until: until.unwrap_or(now),
-        status: "Running".to_owned(),
-        total: 0,
-        seen: 0,
-        queued: 0,
-        created_at: now,
-        ended_at: None,
-    };
+    let id = WebhookReplayId::new(now, random());
+    let begun = Replay::new(id, endpoint_id, scope, since, now);
+    let replay = Replay { event_types, until: until.unwrap_or(now), ..begun };
     if replay.until <= replay.since {
         let mut faults = Faults::new();
         faults.push("/since", "must not be ahead");

@@ -30,14 +30,15 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
     let (endpoint, _) = couriers
         .endpoint(tenant, &receiver.url(), Wanted { in_flight_max: 100, ..Wanted::default() })
         .await;
-    couriers.add().await;
+    couriers.add();
+    couriers.ready(0).await;
     // What the process needs to do anything at all, connections included.
     for number in 0..100 {
         couriers.publish(tenant, number, "a").await;
     }
     couriers.wait_until_all(DONE_WITHIN, &["Delivered"]).await;
     let before = memory_mb(couriers.process(0).pid())?;
-    let mut tx = couriers.store.begin(tenant).await?;
+    let mut tx = couriers.store().begin(tenant).await?;
     webhook_endpoints::disable(&mut tx, endpoint, DisabledReason::ByUser, SystemClock.now())
         .await?;
     tx.commit().await?;
@@ -63,7 +64,7 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
             }
         }
     }
-    let mut tx = couriers.store.begin(tenant).await?;
+    let mut tx = couriers.store().begin(tenant).await?;
     let done = webhook_replays::get(&mut tx, replay).await?;
     say::note(&format!(
         "{messages} were sent again in {:?} ({}: {} of {}); memory {before:.0} → {most:.0} MB",
@@ -86,21 +87,8 @@ async fn begin(
 ) -> Result<WebhookReplayId> {
     let now = SystemClock.now();
     let id = WebhookReplayId::new(now, rand::random());
-    let replay = Replay {
-        id,
-        endpoint_id,
-        scope: Scope::Failed,
-        event_types: None,
-        since: Timestamp::UNIX_EPOCH,
-        until: now,
-        status: "Running".to_owned(),
-        total: 0,
-        seen: 0,
-        queued: 0,
-        created_at: now,
-        ended_at: None,
-    };
-    let mut tx = couriers.store.begin(tenant_id).await?;
+    let replay = Replay::new(id, endpoint_id, Scope::Failed, Timestamp::UNIX_EPOCH, now);
+    let mut tx = couriers.store().begin(tenant_id).await?;
     webhook_endpoints::enable(&mut tx, endpoint_id, now).await?;
     webhook_replays::begin(&mut tx, &replay).await?;
     let job = Webhooks::Replay { tenant_id, replay_id: id };

@@ -25,8 +25,9 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
         .execute(&mut couriers.admin().await)
         .await?;
     let began = Instant::now();
-    for _ in 0..PROCESSES {
-        couriers.add().await;
+    for index in 0..PROCESSES {
+        couriers.add();
+        couriers.ready(index).await;
     }
     couriers.wait_until_all(DONE_WITHIN, &["Delivered"]).await;
     // The start of the processes included.

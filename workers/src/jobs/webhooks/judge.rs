@@ -1,7 +1,6 @@
 //! Tells tenants of endpoints through which nothing gets: at a half, seven and nine tenths of five days, and when it is
 //! disabled. Each once: what was told is marked in the transaction that tells.
 
-use anyhow::Context;
 use domain::id::{TenantId, WebhookEndpointId, WebhookMessageId};
 use jiff::Timestamp;
 use jobs::catalog::{Owner, SendEmail};
@@ -111,15 +110,7 @@ async fn tell<E: Event>(
         let options = Options { idempotency_key: Some(key), ..Options::default() };
         enqueue(tx, &SendEmail::WebhookTrouble { owner, endpoint_id }, options).await?;
     }
-    let event_type = E::TYPE.parse().context("an event of the catalogue")?;
-    let message = NewMessage {
-        id: WebhookMessageId::new(now, rand::random()),
-        body: webhooks::body(&event_type, now, event)?,
-        event_type,
-        occurred_at: now,
-        uid: None,
-        ordering_key: Some(event.ordering_key()),
-    };
+    let message = NewMessage::of(WebhookMessageId::new(now, rand::random()), event, now)?;
     let audience = Audience::AllBut(endpoint_id);
     webhook_messages::publish(tx, &app.sealer, &message, audience, now).await?;
     Ok(())
