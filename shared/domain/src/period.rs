@@ -1,14 +1,15 @@
 //! Billing periods: half-open, computed from the anchor and never from the previous end, so that a
 //! subscription anchored on the 31st ends February on its last day and March on the 31st again.
 
-use jiff::tz::TimeZone;
+use jiff::civil::{DateTime, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::BillingCycle;
 
 /// A half-open stretch of time, `[start, end)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Period {
     /// Its first instant.
     pub start: Timestamp,
@@ -44,16 +45,8 @@ impl Period {
         zone: &TimeZone,
         index: u32,
     ) -> Result<Self, PeriodError> {
-        let months = match cycle {
-            BillingCycle::Monthly | BillingCycle::PayAsYouGo => 1,
-            BillingCycle::Yearly => 12,
-        };
-        let boundary = |index: i64| {
-            let span = Span::new().try_months(index * months).map_err(|_| PeriodError)?;
-            let local = anchor.to_zoned(zone.clone()).checked_add(span).map_err(|_| PeriodError)?;
-            Ok(local.timestamp())
-        };
         let index = i64::from(index);
+        let boundary = |index| boundary(anchor, cycle, zone, index);
         Ok(Self { start: boundary(index)?, end: boundary(index + 1)? })
     }
 
@@ -62,6 +55,54 @@ impl Period {
     pub fn contains(&self, at: Timestamp) -> bool {
         self.start <= at && at < self.end
     }
+
+    /// Its length in whole seconds, leap seconds apart.
+    #[must_use]
+    pub fn seconds(&self) -> i64 {
+        self.end.as_second() - self.start.as_second()
+    }
+}
+
+/// Where the month of `at` begins in `zone`: the anchor of what is billed by the calendar month.
+///
+/// # Errors
+/// When that is beyond the range of time.
+pub fn month_of(at: Timestamp, zone: &TimeZone) -> Result<Timestamp, PeriodError> {
+    let first = at.to_zoned(zone.clone()).date().first_of_month();
+    instant(first.to_datetime(Time::midnight()), zone)
+}
+
+fn boundary(
+    anchor: Timestamp,
+    cycle: BillingCycle,
+    zone: &TimeZone,
+    index: i64,
+) -> Result<Timestamp, PeriodError> {
+    if index == 0 {
+        return Ok(anchor);
+    }
+    let months = match cycle {
+        BillingCycle::Monthly | BillingCycle::PayAsYouGo => 1,
+        BillingCycle::Yearly => 12,
+    };
+    let span = Span::new().try_months(index * months).map_err(|_| PeriodError)?;
+    let local = anchor.to_zoned(zone.clone()).datetime();
+    instant(local.checked_add(span).map_err(|_| PeriodError)?, zone)
+}
+
+/// When the clocks of `zone` show `local`: of two such instants the earlier; where they skip it, the first
+/// instant after the gap.
+fn instant(local: DateTime, zone: &TimeZone) -> Result<Timestamp, PeriodError> {
+    let ambiguous = zone.to_ambiguous_timestamp(local);
+    let gap = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
+    // Of a skipped time this is one past the gap, by as much as was skipped.
+    let instant = ambiguous.compatible().map_err(|_| PeriodError)?;
+    if !gap {
+        return Ok(instant);
+    }
+    let after = instant.checked_add(Span::new().nanoseconds(1)).map_err(|_| PeriodError)?;
+    let transition = zone.preceding(after).next().ok_or(PeriodError)?;
+    Ok(transition.timestamp())
 }
 
 #[cfg(test)]
@@ -103,14 +144,42 @@ mod tests {
         assert_eq!(period.end, at("2027-04-14T22:00:00Z"));
     }
 
+    #[test]
+    fn a_boundary_that_the_clocks_skip_is_the_first_instant_after_and_of_two_the_earlier() {
+        let zone = TimeZone::get("America/New_York").unwrap();
+        for (anchor, index, end) in [
+            // 02:30 and 02:00 do not exist on 14 March 2027; 03:00 is the first time that does.
+            ("2027-02-14T02:30:00-05:00", 0, "2027-03-14T03:00:00-04:00"),
+            ("2027-02-14T02:00:00-05:00", 0, "2027-03-14T03:00:00-04:00"),
+            ("2027-02-14T02:30:00-05:00", 1, "2027-04-14T02:30:00-04:00"),
+            // 01:30 comes twice on 7 November 2027.
+            ("2027-10-07T01:30:00-04:00", 0, "2027-11-07T01:30:00-04:00"),
+        ] {
+            let period = Period::nth(at(anchor), BillingCycle::Monthly, &zone, index).unwrap();
+            assert_eq!(period.end, at(end), "{anchor}");
+        }
+    }
+
+    #[test]
+    fn march_2026_in_new_york_has_743_hours() {
+        let zone = TimeZone::get("America/New_York").unwrap();
+        let anchor = month_of(at("2026-03-20T12:00:00Z"), &zone).unwrap();
+        assert_eq!(anchor, at("2026-03-01T00:00:00-05:00"));
+        let march = Period::first(anchor, BillingCycle::PayAsYouGo, &zone).unwrap();
+        assert_eq!(march.seconds(), 743 * 3600);
+        assert_eq!(march.end, at("2026-04-01T00:00:00-04:00"));
+    }
+
     proptest! {
         #[test]
         fn periods_follow_each_other_without_gap_or_overlap(
             seconds in 0_i64..4_000_000_000,
             index in 0_u32..600,
+            zone in proptest::sample::select(vec!["UTC", "America/New_York", "Asia/Kathmandu", "Pacific/Apia"]),
         ) {
+            let zone = TimeZone::get(zone).unwrap();
             let anchor = Timestamp::from_second(seconds).unwrap();
-            let nth = |index| Period::nth(anchor, BillingCycle::Monthly, &TimeZone::UTC, index).unwrap();
+            let nth = |index| Period::nth(anchor, BillingCycle::Monthly, &zone, index).unwrap();
             prop_assert_eq!(nth(index).end, nth(index + 1).start);
             prop_assert!(nth(index).start < nth(index).end);
         }
