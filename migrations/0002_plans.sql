@@ -21,6 +21,8 @@ CREATE TABLE plan_versions (
         CHECK (jsonb_typeof(quotas) = 'object' AND NOT quotas ? 'messages'),
     -- Meters that go on past their count.
     overage              text[]      NOT NULL DEFAULT '{}',
+    -- What the use of a period may come to before it is billed ahead of the period's end, by currency; minor units.
+    thresholds           jsonb       NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(thresholds) = 'object'),
     trial_days           integer     NOT NULL CHECK (trial_days >= 0),
     created_at           timestamptz NOT NULL,
     PRIMARY KEY (plan, version)
@@ -36,5 +38,18 @@ CREATE TABLE plan_prices (
     FOREIGN KEY (plan, version) REFERENCES plan_versions (plan, version)
 );
 
-GRANT SELECT ON plan_versions, plan_prices TO pytake_api, pytake_worker;
+-- What is paid for use, after each period, by meter. The engine reads `charge` (billing::Charge).
+CREATE TABLE plan_charges (
+    plan     text     NOT NULL,
+    version  integer  NOT NULL,
+    cycle    text     NOT NULL CHECK (cycle IN ('Monthly', 'Yearly', 'PayAsYouGo')),
+    currency text     NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    -- Their order on an invoice.
+    position smallint NOT NULL,
+    charge   jsonb    NOT NULL CHECK (jsonb_typeof(charge) = 'object'),
+    PRIMARY KEY (plan, version, cycle, currency, position),
+    FOREIGN KEY (plan, version) REFERENCES plan_versions (plan, version)
+);
+
+GRANT SELECT ON plan_versions, plan_prices, plan_charges TO pytake_api, pytake_worker;
 GRANT SELECT ON plan_versions TO pytake_edge_views;

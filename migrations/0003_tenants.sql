@@ -29,18 +29,36 @@ CREATE TABLE subscriptions (
     status               text        NOT NULL CHECK (status IN ('Trialing', 'Active', 'Canceled')),
     started_at           timestamptz NOT NULL,
     trial_ends_at        timestamptz,
+    -- Periods are computed from here, never from the previous end: boundary k is the anchor and k cycles.
+    anchor               timestamptz NOT NULL,
+    period_index         integer     NOT NULL DEFAULT 0 CHECK (period_index >= 0),
     period_start         timestamptz NOT NULL,
     period_end           timestamptz NOT NULL,
     -- The provider's reference of the way to pay, sealed by the vault under the tenant's key.
     payment_method_sealed bytea,
-    -- A change that waits for the period's end.
+    -- A change that waits for the period's end; with `cancels`, it is the end of what is paid.
     next_plan            text,
     next_cycle           text,
+    cancels              boolean     NOT NULL DEFAULT false,
+    -- Whether use may go on past what the plan includes, and what it may then cost in a period.
+    overage_allowed      boolean     NOT NULL DEFAULT false,
+    spending_cap_minor   bigint      CHECK (spending_cap_minor >= 0),
+    -- Quotas in place of the plan's, by meter: what the cap affords. NULL in a value: none.
+    quotas               jsonb       NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(quotas) = 'object'),
+    -- The notice before the trial's end was sent.
+    trial_end_noticed    boolean     NOT NULL DEFAULT false,
+    -- The tenant lives on a time of its own, and no run by the calendar concerns it.
+    on_test_clock        boolean     NOT NULL DEFAULT false,
+    -- It could not be billed; why, and since when. It is tried again each hour, and stops nobody else.
+    parked_at            timestamptz,
+    parked_reason        text        CHECK (char_length(parked_reason) <= 1000),
     version              bigint      NOT NULL DEFAULT 1,
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (plan, plan_version) REFERENCES plan_versions (plan, version),
     CONSTRAINT subscriptions_period_forward CHECK (period_start < period_end),
-    CONSTRAINT subscriptions_trial_has_end CHECK (status <> 'Trialing' OR trial_ends_at IS NOT NULL)
+    CONSTRAINT subscriptions_trial_has_end CHECK (status <> 'Trialing' OR trial_ends_at IS NOT NULL),
+    CONSTRAINT subscriptions_next_whole CHECK ((next_plan IS NULL) = (next_cycle IS NULL)),
+    CONSTRAINT subscriptions_parked_has_reason CHECK ((parked_at IS NULL) = (parked_reason IS NULL))
 );
 -- One running subscription a tenant.
 CREATE UNIQUE INDEX subscriptions_one_running ON subscriptions (tenant_id) WHERE status <> 'Canceled';
@@ -51,7 +69,8 @@ CREATE TABLE subscription_changes (
     tenant_id       uuid        NOT NULL,
     id              uuid        NOT NULL,
     subscription_id uuid        NOT NULL,
-    kind            text        NOT NULL CHECK (kind IN ('Started', 'Upgraded', 'Downgraded', 'CycleChanged')),
+    kind            text        NOT NULL CHECK (kind IN ('Started', 'Upgraded', 'Downgraded',
+        'CycleChanged', 'Canceled', 'Resumed', 'Converted', 'TrialEnded')),
     from_plan       text,
     from_cycle      text,
     to_plan         text        NOT NULL,
@@ -64,22 +83,5 @@ CREATE TABLE subscription_changes (
 );
 CALL protect_tenant_table('subscription_changes');
 
--- What has been billed. The billing engine fills it; until then the list is empty.
-CREATE TABLE invoices (
-    tenant_id    uuid        NOT NULL REFERENCES tenants (id),
-    id           uuid        NOT NULL,
-    number       text,
-    status       text        NOT NULL CHECK (status IN ('Draft', 'Open', 'Paid', 'Uncollectible', 'Void')),
-    currency     text        NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    total_minor  bigint      NOT NULL,
-    due_minor    bigint      NOT NULL,
-    period_start timestamptz NOT NULL,
-    period_end   timestamptz NOT NULL,
-    created_at   timestamptz NOT NULL,
-    PRIMARY KEY (tenant_id, id)
-);
-CALL protect_tenant_table('invoices');
-
 GRANT SELECT, INSERT, UPDATE ON tenants, subscriptions TO pytake_api, pytake_worker;
 GRANT SELECT, INSERT ON subscription_changes TO pytake_api, pytake_worker;
-GRANT SELECT ON invoices TO pytake_api, pytake_worker;

@@ -13,10 +13,11 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('pytake roles'));
 
     -- Owns every object; migrations run as it.
-    -- pytake_edge_views, pytake_directory, pytake_rollup, pytake_dispatch: own the few cross-tenant views and
+    -- pytake_edge_views, pytake_directory, pytake_rollup, pytake_dispatch, pytake_billing: own the few cross-tenant views and
     -- functions, one role per consumer, so that each is granted only the columns that its consumer needs.
     FOREACH role_name IN ARRAY
-        ARRAY['pytake_owner', 'pytake_edge_views', 'pytake_directory', 'pytake_rollup', 'pytake_dispatch']
+        ARRAY['pytake_owner', 'pytake_edge_views', 'pytake_directory', 'pytake_rollup', 'pytake_dispatch',
+            'pytake_billing']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS', role_name);
@@ -31,7 +32,7 @@ BEGIN
 
     -- The login that migrates acts as the owner, and the owner hands views to their roles.
     EXECUTE format('GRANT pytake_owner TO %I', current_user);
-    GRANT pytake_edge_views, pytake_directory, pytake_rollup, pytake_dispatch TO pytake_owner;
+    GRANT pytake_edge_views, pytake_directory, pytake_rollup, pytake_dispatch, pytake_billing TO pytake_owner;
 
     -- Time limits are part of isolation: one tenant's slow statement must not hold a connection for ever.
     ALTER ROLE pytake_api SET statement_timeout = '5s';
@@ -55,6 +56,6 @@ BEGIN
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     GRANT USAGE ON SCHEMA public
         TO pytake_api, pytake_worker, pytake_operator, pytake_edge_views, pytake_directory, pytake_rollup,
-            pytake_dispatch;
+            pytake_dispatch, pytake_billing;
 END
 $$;

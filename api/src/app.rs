@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use billing::Installation;
 use credentials::SymmetricKey;
 use credentials::access_token::{PublicJwk, TokenIssuer};
 use credentials::api_key::Pepper;
@@ -14,9 +15,10 @@ use domain::destination::DestinationPolicy;
 use domain::secret::Secret;
 use jiff::Timestamp;
 use rand::Rng;
-use settings::{Api, KEY_BYTES, KeyFile, Settings};
-use store::Store;
+use settings::{Api, Environment, KEY_BYTES, KeyFile, Settings};
+use store::billing::Books;
 use store::sealer::Sealer;
+use store::{Store, TenantTx, test_clocks};
 use tokio::sync::Semaphore;
 use vault::FileKeyProvider;
 
@@ -41,6 +43,12 @@ pub(crate) struct Inner {
     pub(crate) passwords: PasswordHasher,
     /// A permit for each live view that may be open.
     pub(crate) streams: Arc<Semaphore>,
+    /// By which terms invoices are made.
+    pub(crate) books: Arc<Books>,
+    /// Whether cards are charged by the local sandbox; otherwise there is nobody who charges them.
+    pub(crate) sandbox: bool,
+    /// Whether tenants may sign up with a time of their own.
+    pub(crate) test_clocks: bool,
     pub(crate) issuer: TokenIssuer,
     pub(crate) published_keys: Vec<PublicJwk>,
     clock: Box<dyn Clock>,
@@ -83,6 +91,7 @@ impl App {
         let (issuer, published_keys) = signing_keys::load(&store, &keys)
             .await
             .context("no key to sign tokens with; has `pytake-api migrate` been run?")?;
+        let billing: Installation = settings.billing()?;
         Ok(Self(Arc::new(Inner {
             store,
             settings: settings.api.clone(),
@@ -92,6 +101,9 @@ impl App {
             edge,
             destinations: settings.webhooks.policy(),
             limits: limits::Reader::new(redis, &settings.redis.key_prefix),
+            books: books(settings)?,
+            sandbox: billing.sandbox,
+            test_clocks: billing.test_clocks,
             issuer,
             published_keys,
             clock: Box::new(SystemClock),
@@ -101,9 +113,33 @@ impl App {
     /// The current instant, in the microseconds that the database keeps: an answer that makes something
     /// and one that reads it again say the same.
     pub(crate) fn now(&self) -> Timestamp {
-        let now = self.clock.now();
-        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+        stored(self.clock.now())
     }
+
+    /// What time it is for the tenant of `tx`: all of its billing happens then.
+    pub(crate) async fn tenant_now(&self, tx: &mut TenantTx) -> Result<Timestamp, store::Error> {
+        tenant_now(self.now(), tx).await
+    }
+}
+
+/// What time it is for the tenant of `tx`, when it is `now` for everybody else: a test clock may say otherwise.
+pub(crate) async fn tenant_now(
+    now: Timestamp,
+    tx: &mut TenantTx,
+) -> Result<Timestamp, store::Error> {
+    Ok(test_clocks::get(tx).await?.map_or(now, |clock| clock.now))
+}
+
+/// The instant in the microseconds that the database keeps.
+pub(crate) fn stored(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}
+
+/// By which terms invoices are made.
+pub(crate) fn books(settings: &Settings) -> anyhow::Result<Arc<Books>> {
+    let billing: Installation = settings.billing()?;
+    let production = settings.environment == Environment::Production;
+    Ok(Arc::new(Books::new(billing.terms(production).context("settings")?)))
 }
 
 impl Keys {

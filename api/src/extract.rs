@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use credentials::platform_key::PlatformKey;
 use domain::credential::PlatformCredentialKind;
 use domain::faults::Faults;
+use domain::id::TenantId;
 use domain::problem::ProblemKind;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH};
 use http::request::Parts;
@@ -179,6 +180,49 @@ pub(crate) fn encode_cursor(after: Uuid) -> String {
 
 fn decode_cursor(text: &str) -> Option<Uuid> {
     Uuid::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+/// `?preview=true`: what would come of it is answered, and nothing done. Any other name is refused: a misspelt one must
+/// not charge.
+pub(crate) struct Preview(pub(crate) bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for Preview {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| malformed_query())?;
+        let mut faults = Faults::new();
+        let mut preview = None;
+        for (name, value) in pairs {
+            match (name.as_str(), value.as_str()) {
+                ("preview", _) if preview.is_some() => return Err(malformed_query()),
+                ("preview", "true") => preview = Some(true),
+                ("preview", "false") => preview = Some(false),
+                ("preview", _) => faults.push("/preview", "must be `true` or `false`"),
+                (other, _) => {
+                    faults.push(&shortened(&format!("/{other}")), "is not known; `preview` is");
+                }
+            }
+        }
+        Ok(Self(faults.finish(Some(preview.unwrap_or(false)))?))
+    }
+}
+
+/// The tenant in the path of an operator's route, which belongs to none. A malformed id is nobody's: 404.
+pub(crate) struct PathTenant(pub(crate) TenantId);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathTenant {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(values) = Path::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found())?;
+        let id = values.into_iter().find(|(name, _)| name == "tenant_id");
+        id.and_then(|(_, text)| text.parse().ok()).map(Self).ok_or_else(Problem::not_found)
+    }
 }
 
 /// An id in the path, after the tenant's. A malformed one is nobody's: 404.

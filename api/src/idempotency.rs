@@ -6,10 +6,12 @@
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
+use credentials::SymmetricKey;
 use domain::problem::ProblemKind;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
+use jiff::Timestamp;
 use pytake::Principal;
 use ring::{aead, hmac};
 use serde::Serialize;
@@ -18,6 +20,7 @@ use store::idempotency_keys::{self, StoredAnswer};
 
 use crate::app::{App, random};
 use crate::authorized::Anyone;
+use crate::operator::{Operator, OperatorApp};
 use crate::problem::Problem;
 
 static HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -52,25 +55,35 @@ impl FromRequestParts<App> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let mut values = parts.headers.get_all(&HEADER).iter();
-        let value = match (values.next(), values.next()) {
-            (None, _) => return Ok(Self(None)),
-            (Some(value), None) => value.to_str().ok().map(str::to_owned),
-            (Some(_), Some(_)) => None,
-        };
-        let acceptable = |value: &String| !value.is_empty() && value.len() <= KEY_LEN_MAX;
-        let Some(value) = value.filter(acceptable) else {
-            let detail =
-                "`Idempotency-Key` must be sent once, with 1 to 255 visible ASCII characters.";
-            return Err(Problem::new(ProblemKind::MalformedRequest, detail));
-        };
         let caller = Anyone::from_request_parts(parts, app).await?;
-        let subject = subject(&caller);
-        let place = format!("{} {}", parts.method, parts.uri.path());
-        Ok(Self(Some(Scope {
-            hash: mac(app, &["scope", &subject, &place, &value])?,
-            sealing: mac(app, &["seal", &subject, &place, &value])?,
-        })))
+        Self::of(parts, &app.keys.answers, &subject(&caller))
+    }
+}
+
+impl FromRequestParts<OperatorApp> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &OperatorApp) -> Result<Self, Problem> {
+        let operator = Operator::from_request_parts(parts, app).await?;
+        Self::of(parts, &app.answers, &operator.subject())
+    }
+}
+
+/// Whose clock says how long an answer is kept.
+pub(crate) trait Clocked {
+    /// The current instant.
+    fn now(&self) -> Timestamp;
+}
+
+impl Clocked for App {
+    fn now(&self) -> Timestamp {
+        App::now(self)
+    }
+}
+
+impl Clocked for OperatorApp {
+    fn now(&self) -> Timestamp {
+        OperatorApp::now(self)
     }
 }
 
@@ -85,8 +98,8 @@ fn subject(caller: &Anyone) -> String {
     format!("{tenant}/{principal}")
 }
 
-fn mac(app: &App, parts: &[&str]) -> Result<[u8; 32], Problem> {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, app.keys.answers.bytes());
+fn mac(answers: &SymmetricKey, parts: &[&str]) -> Result<[u8; 32], Problem> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, answers.bytes());
     let mut context = hmac::Context::with_key(&key);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());
@@ -96,10 +109,31 @@ fn mac(app: &App, parts: &[&str]) -> Result<[u8; 32], Problem> {
 }
 
 impl IdempotencyKey {
+    /// What the request says, of `subject`: whom nobody else shares a key with.
+    fn of(parts: &Parts, answers: &SymmetricKey, subject: &str) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(&HEADER).iter();
+        let value = match (values.next(), values.next()) {
+            (None, _) => return Ok(Self(None)),
+            (Some(value), None) => value.to_str().ok(),
+            (Some(_), Some(_)) => None,
+        };
+        let acceptable = |value: &&str| !value.is_empty() && value.len() <= KEY_LEN_MAX;
+        let Some(value) = value.filter(acceptable) else {
+            let detail =
+                "`Idempotency-Key` must be sent once, with 1 to 255 visible ASCII characters.";
+            return Err(Problem::new(ProblemKind::MalformedRequest, detail));
+        };
+        let place = format!("{} {}", parts.method, parts.uri.path());
+        Ok(Self(Some(Scope {
+            hash: mac(answers, &["scope", subject, &place, value])?,
+            sealing: mac(answers, &["seal", subject, &place, value])?,
+        })))
+    }
+
     /// Waits for a request under the same key that is still running, then tells whether this one is new.
     pub(crate) async fn attempt(
         self,
-        app: &App,
+        app: &impl Clocked,
         tx: &mut impl Tx,
         request_hash: [u8; 32],
     ) -> Result<Attempt, Problem> {
@@ -125,7 +159,7 @@ impl First {
     /// The answer `body`, stored for repetitions.
     pub(crate) async fn answer(
         self,
-        app: &App,
+        app: &impl Clocked,
         tx: &mut impl Tx,
         status: StatusCode,
         body: &impl Serialize,
@@ -136,7 +170,7 @@ impl First {
     /// The answer `body`; repetitions get `repeated`, which leaves out what must be shown once only.
     pub(crate) async fn answer_storing(
         self,
-        app: &App,
+        app: &impl Clocked,
         tx: &mut impl Tx,
         status: StatusCode,
         body: &impl Serialize,

@@ -1,5 +1,6 @@
 //! `pytake-api`: serves the API behind the edge. `pytake-api migrate` brings the database up to date first.
 
+mod account;
 mod app;
 mod authorized;
 mod console;
@@ -12,6 +13,7 @@ mod metrics;
 mod openapi;
 mod operator;
 mod passwords;
+mod pdf;
 mod platform_credentials;
 mod problem;
 mod router;

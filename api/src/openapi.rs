@@ -50,7 +50,11 @@ pub(crate) struct Document;
         description = "For whoever operates the installation, on a listener of its own. Refusals are problem documents \
             (RFC 9457)."
     ),
-    tags((name = "Jobs", description = "Looking at jobs, and repairing them")),
+    tags(
+        (name = "Jobs", description = "Looking at jobs, and repairing them"),
+        (name = "Billing", description = "Payments, corrections, and what could not be billed"),
+        (name = "Revenue", description = "What recurs, what was billed, what is owed"),
+    ),
     security(("operator_key" = [])),
     modifiers(&OperatorCredentials),
 )]

@@ -8,6 +8,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Request, St
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use credentials::SymmetricKey;
 use credentials::platform_key::PlatformPepper;
 use domain::clock::{Clock, SystemClock};
 use domain::credential::PlatformCredentialKind;
@@ -18,20 +19,21 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use serde_json::Value;
 use settings::Settings;
+use store::billing::Books;
 use store::operator_events::OperatorEvent;
-use store::{Store, platform_credentials};
+use store::{Store, TenantTx, platform_credentials};
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::{Keys, random};
+use crate::app::{Keys, books, random, stored, tenant_now};
 use crate::extract::{BODY_BYTES_MAX, bearer_key};
 use crate::openapi::{self, Listener, OperatorDocument};
 use crate::problem::{self, Problem};
 use crate::router;
-use crate::routes::admin::{jobs, queues};
+use crate::routes::admin::{billing, invoices, jobs, queues, revenue};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,6 +45,10 @@ pub(crate) struct OperatorApp(Arc<Inner>);
 pub(crate) struct Inner {
     /// Postgres, as `pytake_operator`.
     pub(crate) store: Store,
+    /// By which terms invoices are made.
+    pub(crate) books: Arc<Books>,
+    /// Seals stored answers; see `idempotency`.
+    pub(crate) answers: SymmetricKey,
     keys: PlatformPepper,
     clock: Box<dyn Clock>,
 }
@@ -64,12 +70,24 @@ impl OperatorApp {
         }
         let database = &settings.database;
         let store = Store::connect_lazy(url, database.max_connections, database.acquire_timeout())?;
-        let keys = Keys::read(settings)?.platform_keys;
-        Ok(Some(Self(Arc::new(Inner { store, keys, clock: Box::new(SystemClock) }))))
+        let Keys { platform_keys, answers, .. } = Keys::read(settings)?;
+        Ok(Some(Self(Arc::new(Inner {
+            store,
+            books: books(settings)?,
+            answers,
+            keys: platform_keys,
+            clock: Box::new(SystemClock),
+        }))))
     }
 
-    fn now(&self) -> Timestamp {
-        self.clock.now()
+    /// The current instant, in the microseconds that the database keeps.
+    pub(crate) fn now(&self) -> Timestamp {
+        stored(self.clock.now())
+    }
+
+    /// What time it is for the tenant of `tx`.
+    pub(crate) async fn tenant_now(&self, tx: &mut TenantTx) -> Result<Timestamp, store::Error> {
+        tenant_now(self.now(), tx).await
     }
 }
 
@@ -81,6 +99,14 @@ pub(crate) fn documented() -> OpenApiRouter<OperatorApp> {
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::retry))
         .routes(routes!(jobs::discard))
+        .routes(routes!(billing::parked))
+        .routes(routes!(billing::set_tax_exempt))
+        .routes(routes!(invoices::record_payment))
+        .routes(routes!(invoices::issue_credit_note))
+        .routes(routes!(invoices::void))
+        .routes(routes!(invoices::give_up))
+        .routes(routes!(revenue::report))
+        .routes(routes!(revenue::receivables))
 }
 
 /// Serves until the process ends.
@@ -119,6 +145,11 @@ impl FromRequestParts<OperatorApp> for Operator {
 }
 
 impl Operator {
+    /// Whose `Idempotency-Key` it is.
+    pub(crate) fn subject(&self) -> String {
+        format!("operator/{}", self.credential)
+    }
+
     /// What they did, to be recorded in the transaction that does it.
     pub(crate) fn event(
         &self,

@@ -10,6 +10,7 @@ use domain::problem::{ProblemDocument, ProblemKind};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use store::Constraint;
+use store::billing::BillingError;
 
 /// Seconds after which a request that met an unavailable database may try again.
 const RETRY_AFTER_SECS: u32 = 1;
@@ -45,6 +46,12 @@ impl Problem {
     /// Nothing there, or nothing that the caller may see.
     pub(crate) fn not_found() -> Self {
         Self::new(ProblemKind::NotFound, "Check the path and the id.")
+    }
+
+    /// The same, with what is in the way, each with its place in the body.
+    pub(crate) fn because_of(mut self, faults: Faults) -> Self {
+        self.faults = faults.into_vec();
+        self
     }
 
     /// The same, with the seconds after which to try again.
@@ -115,6 +122,15 @@ impl From<store::Error> for Problem {
             },
             store::Error::Foreign(_) | store::Error::Vault(_) => Self::internal(&error),
             store::Error::Database(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<BillingError> for Problem {
+    fn from(error: BillingError) -> Self {
+        match error {
+            BillingError::Store(error) => error.into(),
+            other => Self::internal(other),
         }
     }
 }

@@ -17,9 +17,9 @@ use crate::extract::BODY_BYTES_MAX;
 use crate::openapi::{self, Document, Listener};
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, audit_events, auth, billing, dashboard, docs, events, invitations, invoices,
-    ip_allowlist, plans, sign_up, tenants, upgrade, usage, users, webhook_endpoints,
-    webhook_event_types, webhook_messages,
+    api_keys, audit_events, auth, billing, cancellation, credit_notes, dashboard, docs, events,
+    invitations, invoices, ip_allowlist, payment_methods, plans, sign_up, tenants, test_clock,
+    upgrade, usage, users, webhook_endpoints, webhook_event_types, webhook_messages,
 };
 use crate::{authorized, console, metrics};
 
@@ -39,8 +39,21 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(ip_allowlist::show, ip_allowlist::replace))
         .routes(routes!(audit_events::list))
         .routes(routes!(billing::show))
+        .routes(routes!(billing::profile::show, billing::profile::put))
+        .routes(routes!(billing::overage::show, billing::overage::put))
+        .routes(routes!(billing::coupons::redeem))
         .routes(routes!(upgrade::upgrade))
+        .routes(routes!(cancellation::cancel))
+        .routes(routes!(cancellation::resume))
+        .routes(routes!(payment_methods::list))
+        .routes(routes!(payment_methods::put, payment_methods::delete))
         .routes(routes!(invoices::list))
+        .routes(routes!(invoices::show))
+        .routes(routes!(invoices::document))
+        .routes(routes!(credit_notes::list))
+        .routes(routes!(credit_notes::document))
+        .routes(routes!(test_clock::show))
+        .routes(routes!(test_clock::advance))
         .routes(routes!(usage::show))
         .routes(routes!(usage::live::watch))
         .routes(routes!(usage::events::submit))

@@ -5,15 +5,19 @@ pub(crate) mod api_keys;
 pub(crate) mod audit_events;
 pub(crate) mod auth;
 pub(crate) mod billing;
+pub(crate) mod cancellation;
+pub(crate) mod credit_notes;
 pub(crate) mod dashboard;
 pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod invitations;
 pub(crate) mod invoices;
 pub(crate) mod ip_allowlist;
+pub(crate) mod payment_methods;
 pub(crate) mod plans;
 pub(crate) mod sign_up;
 pub(crate) mod tenants;
+pub(crate) mod test_clock;
 pub(crate) mod upgrade;
 pub(crate) mod usage;
 pub(crate) mod users;
@@ -23,9 +27,10 @@ pub(crate) mod webhook_messages;
 
 use std::num::NonZeroU32;
 
+use domain::faults::Faults;
 use domain::money::Money;
 use domain::plan::{Allowance, PlanLimits};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A page of a list.
@@ -55,6 +60,29 @@ pub(crate) struct MoneyBody {
     /// ISO 4217.
     #[schema(example = "USD")]
     currency: String,
+}
+
+/// An amount of money, as it is sent.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MoneyInput {
+    /// Minor units of the currency: cents for USD.
+    #[schema(example = 9900)]
+    amount_minor: i64,
+    /// ISO 4217.
+    #[schema(example = "USD")]
+    currency: String,
+}
+
+impl MoneyInput {
+    /// The amount, if it is at least `least` minor units.
+    pub(crate) fn parse(self, faults: &mut Faults, pointer: &str, least: i64) -> Option<Money> {
+        if self.amount_minor < least {
+            faults.push(&format!("{pointer}/amount_minor"), format!("must be at least {least}"));
+        }
+        let currency = faults.check(&format!("{pointer}/currency"), self.currency.parse())?;
+        Some(Money { amount_minor: self.amount_minor, currency })
+    }
 }
 
 impl From<Money> for MoneyBody {

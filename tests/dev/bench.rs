@@ -1,6 +1,7 @@
 //! `cargo dev bench NAME`: one bench with what it needs, as a table or as one JSON object.
 
 mod allocations;
+mod billing;
 mod caller;
 mod cpu;
 mod edge;
@@ -44,6 +45,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     let length = if options.quick { Length::Quick } else { Length::Full };
     let figures = match options.name.as_str() {
+        "billing" => billing::measure(length).await?,
         "jobs" => jobs::measure(length).await?,
         "limits" => limits::measure(length).await?,
         "metering" => metering::measure(length).await?,
@@ -51,7 +53,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         "webhooks" => webhooks::measure(length).await?,
         other => {
             bail!(
-                "there is no bench `{other}`; there are: jobs, limits, metering, policy, webhooks"
+                "there is no bench `{other}`; there are: billing, jobs, limits, metering, policy, webhooks"
             )
         }
     };

@@ -13,6 +13,7 @@ mod environment;
 mod kills;
 mod leash;
 mod mailbox;
+mod month_end;
 mod ports;
 mod postgres;
 mod programs;
@@ -30,6 +31,7 @@ mod worker_fleet;
 mod worker_kills;
 mod workspace;
 
+pub mod billing_world;
 pub mod trial_jobs;
 
 pub use account::place_for_servers;
@@ -43,6 +45,7 @@ pub use environment::variable;
 pub use kills::{Kills, Outcome as KillsOutcome};
 pub use leash::{Leash, Spawn, tail};
 pub use mailbox::{Mail, Mailbox};
+pub use month_end::{Came, MonthEnd, TOTAL_MINOR};
 pub use ports::{Port, reserve};
 pub use postgres::{Durability, Postgres};
 pub use programs::{POSTGRES_MAJOR_MIN, PostgresPrograms, find_redis};

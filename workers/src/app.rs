@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use billing::Installation;
 use credentials::SymmetricKey;
 use credentials::mail_token::MailTokenKey;
 use domain::clock::{Clock, SystemClock};
 use jobs::queue::Retention;
-use settings::Settings;
+use settings::{Environment, Settings};
 use store::Store;
+use store::billing::Books;
 use store::sealer::Sealer;
 use vault::FileKeyProvider;
 
@@ -40,6 +42,10 @@ pub struct App {
     pub(crate) public_url: String,
     /// Where people see their account, plan and invoices.
     pub(crate) account_url: Option<String>,
+    /// By which terms is billed.
+    pub(crate) books: Books,
+    /// How it is collected, and what is told before.
+    pub(crate) billing: BillingWays,
     /// What delivers webhooks.
     pub(crate) webhooks: Courier,
     /// The vault's keys of tenants.
@@ -54,6 +60,15 @@ pub struct App {
     pub(crate) clock: Box<dyn Clock>,
     /// What is counted.
     pub(crate) metrics: Metrics,
+}
+
+/// How what is due is collected, and what is told before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BillingWays {
+    /// Whether the local sandbox charges cards.
+    pub(crate) sandbox: bool,
+    /// How long before a trial's end its owners are told.
+    pub(crate) trial_notice: Duration,
 }
 
 /// How long things may last.
@@ -80,6 +95,8 @@ impl App {
                 .context("settings: database.url")
         };
         let workers = &settings.workers;
+        let billing: Installation = settings.billing()?;
+        let production = settings.environment == Environment::Production;
         let redis =
             limits::Server::parse(settings.redis.url.expose()).context("settings: redis.url")?;
         let mut keys = settings.secrets.token_key_file.read()?;
@@ -99,6 +116,8 @@ impl App {
             mail_tokens: MailTokenKey::new(&SymmetricKey::new(key)),
             public_url: settings.api.public_url.clone(),
             account_url: Some(settings.mail.account_url.clone()).filter(|url| !url.is_empty()),
+            books: Books::new(billing.terms(production).context("settings")?),
+            billing: BillingWays { sandbox: billing.sandbox, trial_notice: billing.trial_notice() },
             webhooks: Courier::open(settings)?,
             sealer: Sealer::new(Box::new(FileKeyProvider::new(settings.secrets.kek_file.read()?))),
             outbox: Outbox::open(&settings.mail)?,

@@ -1,5 +1,7 @@
 //! What each job does, a file each; the list of them is `register.rs`.
 
+mod billing;
+mod documents;
 mod send_email;
 pub(crate) mod usage;
 pub(crate) mod webhooks;

@@ -1,5 +1,6 @@
 //! The workers' metrics. Labels are queue and outcome (or state) only: neither may grow without bound.
 
+mod billing;
 mod webhooks;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use prometheus::{
 
 use crate::runtime::outcome::Ending;
 
+pub(crate) use billing::BillingMetrics;
 pub(crate) use webhooks::WebhookMetrics;
 
 /// The metrics.
@@ -25,6 +27,8 @@ pub(crate) struct Metrics {
     durations: HistogramVec,
     jobs: IntGaugeVec,
     oldest: GaugeVec,
+    /// Of billing.
+    pub(crate) billing: BillingMetrics,
     /// Of webhooks.
     pub(crate) webhooks: WebhookMetrics,
     usage_rows: IntCounter,
@@ -73,6 +77,7 @@ impl Metrics {
                 &["queue"],
                 registry
             )?,
+            billing: BillingMetrics::register(registry)?,
             webhooks: WebhookMetrics::register(registry)?,
             usage_rows: register_int_counter_with_registry!(
                 "pytake_usage_rows_total",

@@ -3,14 +3,26 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::SignedDuration;
-use jobs::catalog::{Job, Usage, Webhooks};
+use jobs::catalog::{Billing, Job, Usage, Webhooks};
 use jobs::{Options, enqueue};
 use store::{ControlTx, Error};
 
 use crate::runtime::schedule::{CatchUp, Schedule};
 
 /// Every schedule.
-pub const SCHEDULES: [Schedule; 5] = [
+pub const SCHEDULES: [Schedule; 7] = [
+    Schedule {
+        name: "billing.run",
+        every: SignedDuration::from_secs(60),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Billing::Run),
+    },
+    Schedule {
+        name: "billing.thresholds",
+        every: SignedDuration::from_hours(1),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Billing::Thresholds),
+    },
     Schedule {
         name: "usage.roll_up",
         // The net under the jobs that come with each batch.

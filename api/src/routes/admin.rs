@@ -1,4 +1,7 @@
 //! For operators, on their own listener.
 
+pub(crate) mod billing;
+pub(crate) mod invoices;
 pub(crate) mod jobs;
 pub(crate) mod queues;
+pub(crate) mod revenue;

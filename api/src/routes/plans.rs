@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use billing::Charge;
+use domain::money::{Currency, Money};
 use serde::Serialize;
+use serde_json::Value;
 use store::catalogue::{self, PlanVersion};
 use utoipa::ToSchema;
 
@@ -25,6 +28,37 @@ pub(crate) struct PlanBody {
     limits: LimitsBody,
     /// Prices by billing cycle.
     prices: BTreeMap<&'static str, Vec<MoneyBody>>,
+    /// What is paid for use, after each period, by billing cycle. Beyond the plan's counts only where the tenant allows it.
+    charges: BTreeMap<&'static str, Vec<ChargeBody>>,
+}
+
+/// What the use of a meter costs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChargeBody {
+    #[schema(example = "messages")]
+    meter: String,
+    #[schema(example = "USD")]
+    currency: String,
+    /// Units that cost nothing, each period.
+    #[schema(example = 10_000)]
+    included: u64,
+    /// What those beyond them cost, in the currency's unit: `model` is `per_unit`, `graduated`, `volume` or `package`.
+    #[schema(value_type = Object, example = json!({"model": "per_unit", "unit": "0.0047"}))]
+    price: Value,
+    /// The least that a period costs.
+    minimum: MoneyBody,
+}
+
+impl ChargeBody {
+    pub(crate) fn new(charge: &Charge, currency: Currency) -> Self {
+        Self {
+            meter: charge.meter.to_string(),
+            currency: currency.to_string(),
+            included: charge.included,
+            price: serde_json::to_value(&charge.model).unwrap_or_default(),
+            minimum: Money { amount_minor: charge.minimum_minor.max(0), currency }.into(),
+        }
+    }
 }
 
 impl PlanBody {
@@ -33,12 +67,19 @@ impl PlanBody {
             let prices = plan.terms.prices_of(*cycle).map(MoneyBody::from).collect();
             (cycle.as_str(), prices)
         });
+        let charges = plan.terms.charges.iter().map(|(cycle, by_currency)| {
+            let charges = by_currency.iter().flat_map(|(currency, charges)| {
+                charges.iter().map(|charge| ChargeBody::new(charge, *currency))
+            });
+            (cycle.as_str(), charges.collect())
+        });
         Self {
             name: plan.plan.as_str(),
             version: plan.version,
             trial_days: plan.terms.trial_days,
             limits: plan.terms.limits.into(),
             prices: prices.collect(),
+            charges: charges.collect(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use billing::{ChangeKind, Subscription, SubscriptionStatus};
 use domain::email::EmailAddress;
 use domain::event::Action;
 use domain::faults::Faults;
@@ -22,13 +23,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::catalogue::{self, PlanVersion};
 use store::memberships::{self, Membership, MembershipStatus};
-use store::subscriptions::{self, Change, ChangeKind, Subscription, SubscriptionStatus};
+use store::subscriptions::{self, Change};
 use store::tenants::{self, NewTenant};
-use store::{TenantTx, users};
+use store::{TenantTx, test_clocks, users};
 use utoipa::ToSchema;
+use webhooks::events::billing::SubscriptionCreated;
 
-use crate::app::{App, random};
+use crate::account::told;
+use crate::app::{App, random, stored};
 use crate::authorized::Anyone;
+use crate::events;
 use crate::extract::{Body, Wire};
 use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::problem::Problem;
@@ -65,6 +69,10 @@ pub(crate) struct SignUp {
     /// What for.
     #[schema(example = "Customer Support")]
     use_case: Option<String>,
+    /// A time from which on the tenant lives, to try its billing out: `POST …/test-clock/advance` moves it on. Only where
+    /// the installation allows it.
+    #[schema(format = DateTime)]
+    test_clock: Option<String>,
 }
 
 /// A checked sign-up.
@@ -73,6 +81,7 @@ pub(crate) struct NewCustomer {
     plan: PlanName,
     owner_email: EmailAddress,
     owner_name: PersonName,
+    test_clock: Option<Timestamp>,
 }
 
 impl Wire for SignUp {
@@ -88,13 +97,26 @@ impl Wire for SignUp {
         let company_size =
             free_text(&mut faults, "/company_size", self.company_size, COMPANY_SIZE_LEN_MAX);
         let use_case = free_text(&mut faults, "/use_case", self.use_case, USE_CASE_LEN_MAX);
+        let test_clock = self
+            .test_clock
+            .and_then(|text| faults.check("/test_clock", clock_time(&text).ok_or(CLOCK_TIME)));
         let customer = (|| {
             let tenant = NewTenant { name: name?, subdomain: subdomain?, company_size, use_case };
             let (owner_email, owner_name) = (owner_email?, owner_name?);
-            Some(NewCustomer { tenant, plan: plan?, owner_email, owner_name })
+            Some(NewCustomer { tenant, plan: plan?, owner_email, owner_name, test_clock })
         })();
         faults.finish(customer)
     }
+}
+
+/// What a test clock's time must be.
+const CLOCK_TIME: &str = "must be a time such as `2026-11-01T00:00:00Z`, from 2000 to 2099";
+
+/// A time from which on a tenant can live: with room for years of billing before the end of what can be reckoned.
+fn clock_time(text: &str) -> Option<Timestamp> {
+    let at: Timestamp = text.parse().ok()?;
+    let year = at.to_zoned(TimeZone::UTC).year();
+    (2000..2100).contains(&year).then(|| stored(at))
 }
 
 /// An optional text of at most `max` characters without control characters.
@@ -143,6 +165,11 @@ pub(crate) async fn sign_up(
     body: Body<SignUp>,
 ) -> Result<Response, Problem> {
     let now = app.now();
+    if body.value.test_clock.is_some() && !app.test_clocks {
+        let mut faults = Faults::new();
+        faults.push("/test_clock", "is not to be had on this installation");
+        return Err(faults.into());
+    }
     let tenant_id = TenantId::new(now, random());
     let user_id = UserId::new(now, random());
 
@@ -155,11 +182,14 @@ pub(crate) async fn sign_up(
 
     let customer = body.value;
     let plan = catalogue::current(&mut tx, customer.plan).await?;
-    let (subscription, change) = first_subscription(&plan, now)?;
+    let (subscription, change) = first_subscription(&plan, customer.test_clock.unwrap_or(now))?;
     let owner = owner(&customer, user_id, now);
 
     tenants::insert(&mut tx, &customer.tenant, now).await?;
-    subscriptions::insert(&mut tx, &subscription).await?;
+    if let Some(at) = customer.test_clock {
+        test_clocks::insert(&mut tx, at).await?;
+    }
+    subscriptions::insert(&mut tx, &subscription, customer.test_clock.is_some()).await?;
     subscriptions::insert_change(&mut tx, &change).await?;
     users::insert(&mut tx, user_id, &customer.owner_email, &customer.owner_name, now).await?;
     memberships::insert(&mut tx, &owner).await?;
@@ -171,6 +201,7 @@ pub(crate) async fn sign_up(
     let tokens = sessions::begin(&app, &mut tx, user_id, earned, device).await?;
     let changes = json!({ "subdomain": customer.tenant.subdomain, "plan": customer.plan });
     caller.audit(&app, &mut tx, Action::TenantCreated, tenant_id, changes).await?;
+    events::publish(&app, &mut tx, &SubscriptionCreated(told(&subscription))).await?;
     enqueue_verification(&mut tx, user_id).await?;
 
     let tenant = tenants::get(&mut tx).await?;
@@ -206,7 +237,7 @@ fn first_subscription(
     now: Timestamp,
 ) -> Result<(Subscription, Change), Problem> {
     let cycle = BillingCycle::Monthly;
-    let period = Period::first(now, cycle, &TimeZone::UTC).map_err(Problem::internal)?;
+    let month = Period::first(now, cycle, &TimeZone::UTC).map_err(Problem::internal)?;
     let days = i64::from(plan.terms.trial_days);
     let ends_at =
         now.checked_add(SignedDuration::from_hours(24 * days)).map_err(Problem::internal)?;
@@ -223,10 +254,10 @@ fn first_subscription(
             SubscriptionStatus::Active
         },
         started_at: now,
-        period_start: now,
-        period_end: if trialing { ends_at } else { period.end },
-        payment_method_sealed: None,
-        next: None,
+        anchor: now,
+        period_index: 0,
+        period: if trialing { Period { start: now, end: ends_at } } else { month },
+        scheduled: None,
     };
     let change = Change {
         id: SubscriptionChangeId::new(now, random()),
@@ -260,12 +291,21 @@ mod tests {
             owner_name: String::new(),
             company_size: Some("x".repeat(101)),
             use_case: None,
+            test_clock: Some("1999-12-31T23:59:59Z".into()),
         };
         let faults = sign_up.parse().err().unwrap().into_vec();
         let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
         assert_eq!(
             pointers,
-            ["/name", "/subdomain", "/plan", "/owner_email", "/owner_name", "/company_size"]
+            [
+                "/name",
+                "/subdomain",
+                "/plan",
+                "/owner_email",
+                "/owner_name",
+                "/company_size",
+                "/test_clock"
+            ]
         );
     }
 }

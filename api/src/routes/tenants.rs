@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use billing::{Subscription, SubscriptionStatus};
 use domain::event::Action;
 use domain::faults::Faults;
 use domain::name::TenantName;
@@ -12,7 +13,7 @@ use http::StatusCode;
 use http::header::ETAG;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::subscriptions::{self, Subscription, SubscriptionStatus};
+use store::subscriptions;
 use store::tenants::{self, Tenant, TenantSettings};
 use utoipa::ToSchema;
 use webhooks::events::tenant::{TenantClosed, TenantData, TenantUpdated};

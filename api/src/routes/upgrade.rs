@@ -1,40 +1,33 @@
-//! `POST …/upgrade`: another plan or cycle. Records the change; the billing engine charges for it.
+//! `POST …/upgrade`: another plan or cycle. What it costs is said before (`?preview=true`), by the same steps.
 
-mod plan_change;
+mod step;
 
+use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use domain::event::Action;
 use domain::faults::Faults;
-use domain::id::SubscriptionChangeId;
 use domain::plan::{BillingCycle, PlanName};
-use domain::problem::ProblemKind;
 use domain::secret::Secret;
-use domain::time_zone::NamedTimeZone;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::TenantTx;
-use store::catalogue;
-use store::subscriptions::{self, Change, ChangeKind, Subscription, SubscriptionStatus};
-use store::tenants;
+use store::billing::finalize;
 use utoipa::ToSchema;
-use vault::Purpose;
-use webhooks::events::billing::{SubscriptionData, SubscriptionUpdated};
+use webhooks::events::billing::SubscriptionUpdated;
 
-use crate::app::{App, random};
+use crate::account::{self, ChangeBody, effective_at, told};
+use crate::app::{App, stored};
 use crate::authorized::{Authorized, needs};
 use crate::events;
-use crate::extract::{Body, Wire};
+use crate::extract::{Body, Preview, Wire};
 use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::problem::Problem;
 use crate::routes::billing::SubscriptionBody;
-use crate::sealed;
-
-use plan_change::{PlanChange, plan_change};
-
-/// Longest reference of a way to pay.
-const PAYMENT_METHOD_LEN_MAX: usize = 255;
+use crate::routes::invoices::detail::{InvoiceDetailBody, PreviewInvoiceBody};
+use crate::routes::payment_methods::{self, payment_method};
+use crate::routes::usage::meters::OverLimitBody;
 
 /// The wished plan and cycle.
 #[derive(Deserialize, ToSchema)]
@@ -49,6 +42,14 @@ pub(crate) struct UpgradePlan {
     /// The payment provider's reference of a way to pay; the one on file when left out.
     #[schema(example = "card_1234567890")]
     payment_method: Option<String>,
+    /// That of a preview, at most 15 minutes ago: what is charged is then what was shown, to the cent.
+    #[schema(format = DateTime)]
+    proration_date: Option<String>,
+    /// That of a preview: refused if the subscription was changed since.
+    subscription_version: Option<i64>,
+    /// `true` for a cheaper plan whose limits are below what there is.
+    #[serde(default)]
+    accept_over_limit: bool,
 }
 
 /// A checked [`UpgradePlan`].
@@ -56,6 +57,9 @@ pub(crate) struct Wish {
     plan: PlanName,
     cycle: Option<BillingCycle>,
     payment_method: Option<Secret<String>>,
+    proration_date: Option<Timestamp>,
+    subscription_version: Option<i64>,
+    accept_over_limit: bool,
 }
 
 impl Wire for UpgradePlan {
@@ -66,20 +70,31 @@ impl Wire for UpgradePlan {
         let plan = faults.check("/new_plan", self.new_plan.parse());
         let cycle =
             self.billing_cycle.and_then(|cycle| faults.check("/billing_cycle", cycle.parse()));
-        let payment_method = self.payment_method.map(Secret::new);
-        let acceptable = |method: &Secret<String>| {
-            let text = method.expose();
-            let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
-            !text.is_empty() && text.len() <= PAYMENT_METHOD_LEN_MAX && graphic
-        };
-        if payment_method.as_ref().is_some_and(|method| !acceptable(method)) {
-            faults.push(
-                "/payment_method",
-                "must be a provider's reference such as `card_1234567890`",
-            );
-        }
-        faults.finish(plan.map(|plan| Wish { plan, cycle, payment_method }))
+        let method = self.payment_method;
+        let payment_method = method.map(|text| payment_method(&mut faults, text));
+        let proration_date = self.proration_date.and_then(|text| {
+            let at = text.parse().map_err(|_| "must be the `proration_date` of a preview");
+            faults.check("/proration_date", at).map(stored)
+        });
+        faults.finish(plan.map(|plan| Wish {
+            plan,
+            cycle,
+            payment_method,
+            proration_date,
+            subscription_version: self.subscription_version,
+            accept_over_limit: self.accept_over_limit,
+        }))
     }
+}
+
+/// What came of it, or what would.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum UpgradeAnswer {
+    /// It was changed, or will be.
+    Done(Box<Upgraded>),
+    /// With `?preview=true`: nothing was changed.
+    Preview(Box<UpgradePreview>),
 }
 
 /// What was changed, or will be.
@@ -87,150 +102,116 @@ impl Wire for UpgradePlan {
 pub(crate) struct Upgraded {
     subscription: SubscriptionBody,
     change: ChangeBody,
+    /// What was billed for it; `null` where nothing was.
+    invoice: Option<InvoiceDetailBody>,
 }
 
-/// A change of a subscription.
+/// What would be changed.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct ChangeBody {
-    #[schema(example = "subchange_01h455vb4pex5vsknk084sn02q")]
-    id: String,
-    /// `Upgraded`, `Downgraded` or `CycleChanged`.
-    #[schema(example = "Upgraded")]
-    kind: &'static str,
-    from_plan: &'static str,
-    to_plan: &'static str,
-    from_billing_cycle: &'static str,
-    to_billing_cycle: &'static str,
+pub(crate) struct UpgradePreview {
+    /// As it would be.
+    subscription: SubscriptionBody,
     effective_at: String,
+    /// What would be billed for it now; `null` where nothing would.
+    invoice: Option<PreviewInvoiceBody>,
+    /// Send both with the change, so that what was shown is what is charged.
+    proration_date: String,
+    subscription_version: i64,
+    /// Whether `payment_method` must be sent, as none is on file.
+    payment_method_required: bool,
+    /// What there is more of than the plan allows. A cheaper plan then needs `accept_over_limit`.
+    over_limit: Vec<OverLimitBody>,
 }
 
 /// Change the plan
 ///
-/// A dearer plan or a longer cycle holds at once; a cheaper plan or a shorter cycle from the end of the
-/// running period. Asking for the present plan again takes a scheduled change back.
+/// A dearer plan or a longer cycle holds at once, and is billed at once: what is unused of the old is given back, the
+/// rest of the new is charged. A cheaper plan or a shorter cycle holds from the end of the running period. In a trial,
+/// all holds at once. Asking for the present plan again takes a scheduled change back.
+///
+/// With `?preview=true` nothing is changed: the answer says what would be, and what it would cost.
 #[utoipa::path(
     post,
     path = "/api/v1/tenants/{tenant_id}/upgrade",
     tag = "Billing",
-    params(("tenant_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(
+        ("tenant_id" = String, Path),
+        ("preview" = Option<bool>, Query),
+        ("Idempotency-Key" = Option<String>, Header),
+    ),
     request_body = UpgradePlan,
-    responses((status = 200, body = Upgraded)),
+    responses((status = 200, body = UpgradeAnswer)),
     extensions(
         ("x-permission" = json!("ManageBilling")),
-        ("x-problems" = json!(["payment-method-required", "conflict"])),
+        ("x-problems" = json!(["payment-method-required", "plan-limit-reached", "conflict"])),
     ),
 )]
 pub(crate) async fn upgrade(
     State(app): State<App>,
     auth: Authorized<needs::ManageBilling>,
     key: IdempotencyKey,
+    Preview(preview): Preview,
     body: Body<UpgradePlan>,
 ) -> Result<Response, Problem> {
     let mut tx = auth.begin(&app).await?;
+    if preview {
+        return show_preview(&app, tx, &body.value).await;
+    }
     let first = match key.attempt(&app, &mut tx, body.hash).await? {
         Attempt::Replay(response) => return Ok(response),
         Attempt::First(first) => first,
     };
-    let now = app.now();
     let wish = body.value;
-    let before = subscriptions::get_for_update(&mut tx).await?;
-    let plan = catalogue::current(&mut tx, wish.plan).await?;
-    let zone = time_zone(&mut tx).await?;
-    let cycle = wish.cycle.unwrap_or(before.cycle);
-    let payable = wish.payment_method.is_some() || before.payment_method_sealed.is_some();
-    let decided = plan_change(&before, &plan, cycle, payable, zone.zone(), now);
-    let (kind, mut after, effective_at) = accept(decided.map_err(Problem::internal)?, now)?;
+    let step = step::decide(&app, &mut tx, &wish, wish.payment_method.is_some()).await?;
+    step.check_limits(&wish)?;
 
     if let Some(method) = &wish.payment_method {
-        let row = after.id.as_uuid();
-        let (purpose, column) = (Purpose::PaymentMethods, sealed::PAYMENT_METHOD);
-        let sealed = sealed::seal(&app, &mut tx, purpose, column, row, method).await?;
-        after.payment_method_sealed = Some(sealed);
+        payment_methods::keep(&app, &mut tx, step.loaded.running.id, method).await?;
     }
-    let change = Change {
-        id: SubscriptionChangeId::new(now, random()),
-        subscription_id: after.id,
-        kind,
-        from: Some((before.plan, before.cycle)),
-        to: (plan.plan, plan.version, cycle),
-        requested_at: now,
-        effective_at,
-    };
-    subscriptions::update(&mut tx, &after).await?;
-    subscriptions::insert_change(&mut tx, &change).await?;
-    let shown = ChangeBody::new(&change, &before);
-    let changes = serde_json::to_value(&shown).map_err(Problem::internal)?;
-    auth.caller.audit(&app, &mut tx, Action::SubscriptionChanged, after.id, changes).await?;
-    events::publish(&app, &mut tx, &told(&after)).await?;
+    for invoice in &step.billed_before {
+        account::follow_up(&mut tx, *invoice).await?;
+    }
+    let done = account::carry_out(&app, &mut tx, &step.loaded, &step.turn, step.now).await?;
+    let changes = serde_json::to_value(&done.change).map_err(Problem::internal)?;
+    let (action, target) = (Action::SubscriptionChanged, step.turn.after.id);
+    auth.caller.audit(&app, &mut tx, action, target, changes).await?;
+    events::publish(&app, &mut tx, &SubscriptionUpdated(told(&step.turn.after))).await?;
 
-    let in_force = catalogue::get(&mut tx, after.plan, after.plan_version).await?;
-    let subscription = SubscriptionBody::new(&after, &in_force.terms);
-    let shown = Upgraded { subscription, change: shown };
+    let shown = UpgradeAnswer::Done(Box::new(Upgraded {
+        subscription: SubscriptionBody::load(&app, &mut tx).await?,
+        change: done.change,
+        invoice: InvoiceDetailBody::load(&mut tx, done.invoice).await?,
+    }));
     let response = first.answer(&app, &mut tx, StatusCode::OK, &shown).await?;
     auth.caller.commit(tx).await?;
     Ok(response)
 }
 
-/// What webhooks say of a subscription.
-fn told(subscription: &Subscription) -> SubscriptionUpdated {
-    let (status, trial_ends_at) = match subscription.status {
-        SubscriptionStatus::Trialing { ends_at } => ("Trialing", Some(ends_at.to_string())),
-        _ => ("Active", None),
+/// What would come of `wish`. The drafts before it are billed here, too, as they change what it costs; `tx` is not
+/// committed.
+async fn show_preview(app: &App, mut tx: TenantTx, wish: &Wish) -> Result<Response, Problem> {
+    // What it costs may be asked before there is a way to pay it.
+    let step = step::decide(app, &mut tx, wish, true).await?;
+    let invoice = match &step.turn.draft {
+        Some(draft) => {
+            let running = &step.loaded.running;
+            finalize::preview(&mut tx, &app.books, running, draft, step.now).await?
+        }
+        None => None,
     };
-    SubscriptionUpdated(SubscriptionData {
-        subscription_id: subscription.id.to_string(),
-        plan: subscription.plan.to_string(),
-        cycle: subscription.cycle.to_string(),
-        status: status.to_owned(),
-        period_end: subscription.period_end.to_string(),
-        trial_ends_at,
-        next_plan: subscription.next.map(|(plan, _)| plan.to_string()),
-    })
-}
+    let after = &step.turn.after;
+    let payable = wish.payment_method.is_some() || step.loaded.payable();
+    let in_force = app.books.version(&mut tx, after.plan, after.plan_version).await?;
+    drop(tx);
 
-async fn time_zone(tx: &mut TenantTx) -> Result<NamedTimeZone, Problem> {
-    let tenant = tenants::get(tx).await?;
-    tenant.time_zone.parse().map_err(Problem::internal)
-}
-
-/// The change with the time from which it holds, or why there is none.
-fn accept(
-    change: PlanChange,
-    now: Timestamp,
-) -> Result<(ChangeKind, Subscription, Timestamp), Problem> {
-    match change {
-        PlanChange::Now(kind, after) => Ok((kind, after, now)),
-        PlanChange::AtPeriodEnd(kind, after) => {
-            let effective_at = after.period_end;
-            Ok((kind, after, effective_at))
-        }
-        PlanChange::Unchanged => Err(Problem::new(
-            ProblemKind::Conflict,
-            "The tenant has this plan and billing cycle already, or will from the period's end.",
-        )),
-        PlanChange::NeedsPaymentMethod => Err(Problem::new(
-            ProblemKind::PaymentMethodRequired,
-            "This plan costs money; send `payment_method` with the provider's reference.",
-        )),
-        PlanChange::NoPrice => {
-            let mut faults = Faults::new();
-            faults.push("/billing_cycle", "is not offered for this plan; see `GET /api/v1/plans`");
-            Err(faults.into())
-        }
-    }
-}
-
-impl ChangeBody {
-    fn new(change: &Change, before: &Subscription) -> Self {
-        let (to_plan, _, to_cycle) = change.to;
-        Self {
-            id: change.id.to_string(),
-            kind: change.kind.as_str(),
-            from_plan: before.plan.as_str(),
-            to_plan: to_plan.as_str(),
-            from_billing_cycle: before.cycle.as_str(),
-            to_billing_cycle: to_cycle.as_str(),
-            effective_at: change.effective_at.to_string(),
-        }
-    }
+    let preview = UpgradePreview {
+        subscription: SubscriptionBody::new(after, payable, &in_force.terms),
+        effective_at: effective_at(&step.turn).to_string(),
+        invoice: invoice.as_ref().map(PreviewInvoiceBody::new),
+        proration_date: step.at.to_string(),
+        subscription_version: step.version,
+        payment_method_required: !payable && !step.offer.is_free(),
+        over_limit: step.over_limit,
+    };
+    Ok(Json(UpgradeAnswer::Preview(Box::new(preview))).into_response())
 }

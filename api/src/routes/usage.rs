@@ -3,7 +3,7 @@
 pub(crate) mod events;
 mod limits;
 pub(crate) mod live;
-mod meters;
+pub(crate) mod meters;
 mod series;
 
 use std::collections::BTreeSet;
@@ -12,8 +12,10 @@ use std::num::NonZeroU32;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use billing::Subscription;
 use domain::faults::Faults;
 use serde::Serialize;
+use store::catalogue::PlanTerms;
 use store::{TenantTx, catalogue, memberships, subscriptions, tenants, webhook_endpoints};
 use utoipa::ToSchema;
 
@@ -22,7 +24,7 @@ use crate::authorized::{Authorized, needs};
 use crate::extract::malformed_query;
 use crate::problem::Problem;
 use crate::routes::usage::limits::{Limit, LimitBody};
-use crate::routes::usage::meters::{Derived, MeterBody};
+use crate::routes::usage::meters::{Derived, MeterBody, OverLimitBody};
 use crate::routes::usage::series::{SeriesBody, UsageQuery};
 
 /// Usage of the running period.
@@ -62,16 +64,13 @@ pub(crate) async fn current(tx: &mut TenantTx) -> Result<Usage, Problem> {
     let subscription = subscriptions::get(tx).await?;
     let plan = catalogue::get(tx, subscription.plan, subscription.plan_version).await?;
     let tenant = tenants::get(tx).await?;
-    let derived = Derived {
-        seats: memberships::count_seats(tx).await?,
-        webhook_endpoints: webhook_endpoints::count(tx).await?,
-    };
-    let totals = store::usage::totals(tx, subscription.period_start).await?;
+    let derived = derived(tx).await?;
+    let totals = store::usage::totals(tx, subscription.period.start).await?;
     let meters = store::meters::list(tx).await?;
     let body = UsageBody {
         plan: subscription.plan.as_str(),
-        period_start: subscription.period_start.to_string(),
-        period_end: subscription.period_end.to_string(),
+        period_start: subscription.period.start.to_string(),
+        period_end: subscription.period.end.to_string(),
         time_zone: tenant.time_zone,
         complete_until: store::usage::complete_until(tx).await?.to_string(),
         api_calls_per_minute: plan.terms.limits.api_calls_per_minute.get(),
@@ -80,7 +79,27 @@ pub(crate) async fn current(tx: &mut TenantTx) -> Result<Usage, Problem> {
         limits: Vec::new(),
         series: None,
     };
-    Ok(Usage { body, limits: limits::of_tenant(tx, &subscription, &plan.terms).await? })
+    Ok(Usage { body, limits: limits::of_tenant(tx, &subscription, &plan).await? })
+}
+
+async fn derived(tx: &mut TenantTx) -> Result<Derived, Problem> {
+    Ok(Derived {
+        seats: memberships::count_seats(tx).await?,
+        webhook_endpoints: webhook_endpoints::count(tx).await?,
+    })
+}
+
+/// What the tenant of `tx` has more of than `terms` allow. What is used up in a period is not among it.
+pub(crate) async fn over_limits(
+    tx: &mut TenantTx,
+    subscription: &Subscription,
+    terms: &PlanTerms,
+) -> Result<Vec<OverLimitBody>, Problem> {
+    let derived = derived(tx).await?;
+    let totals = store::usage::totals(tx, subscription.period.start).await?;
+    let meters = store::meters::list(tx).await?;
+    let bodies = meters::bodies(meters, &totals, &derived, terms);
+    Ok(bodies.into_iter().filter_map(MeterBody::over_limit).collect())
 }
 
 impl Usage {

@@ -94,6 +94,9 @@ pub enum ChangeError {
         "the offer does not belong to the subscription; load the offer of its plan, cycle and currency"
     )]
     ForeignOffer,
+    /// The running period is over, and was not closed yet: what comes of a wish now belongs to the next.
+    #[error("the period has ended and is being closed; ask again in a minute")]
+    PeriodEnded,
 }
 
 /// A subscription, with all that a step needs to know of it.
@@ -124,6 +127,9 @@ pub fn change(
 ) -> Result<Decision, ChangeError> {
     let current = account.subscription;
     account.check(wished)?;
+    if now >= current.period.end {
+        return Err(ChangeError::PeriodEnded);
+    }
     let target = (wished.plan, wished.cycle);
     let same = target == (current.plan, current.cycle);
     let trialing = current.is_trialing();

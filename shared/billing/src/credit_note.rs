@@ -17,8 +17,10 @@ pub struct Creditable {
     pub net_minor: i64,
     /// Its tax.
     pub tax_minor: i64,
-    /// Net taken back already.
+    /// Net taken back already, by credit notes and by later invoices that gave unused time back.
     pub credited_minor: i64,
+    /// Tax taken back with it.
+    pub credited_tax_minor: i64,
     /// How it was taxed.
     pub tax: TaxTerms,
 }
@@ -26,13 +28,14 @@ pub struct Creditable {
 impl Creditable {
     /// Line `number` of an invoice.
     #[must_use]
-    pub fn of(number: u32, line: &Line, credited_minor: i64) -> Self {
+    pub fn of(number: u32, line: &Line, (credited_minor, credited_tax_minor): (i64, i64)) -> Self {
         Self {
             line: number,
             description: line.description.clone(),
             net_minor: line.net_minor,
             tax_minor: line.tax_minor,
             credited_minor,
+            credited_tax_minor,
             tax: line.tax.clone(),
         }
     }
@@ -114,6 +117,10 @@ pub fn credit_note(
     wished: &[(u32, i64)],
     due_minor: i64,
 ) -> Result<CreditNote, CreditNoteError> {
+    // What an invoice took off by lines of its own (a cap, what was billed before) was never billed: of all lines
+    // together no more can be taken back than they come to.
+    let mut whole_left =
+        lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.left_minor()));
     let mut taken: Vec<CreditNoteLine> = Vec::with_capacity(wished.len());
     for (number, net_minor) in wished.iter().copied() {
         let line = lines.iter().find(|line| line.line == number);
@@ -125,7 +132,8 @@ pub fn credit_note(
         let before: i64 =
             taken.iter().filter(|one| one.line == number).map(|one| one.net_minor).sum();
         let before = line.credited_minor.checked_add(before).ok_or(OutOfRange)?;
-        let left_minor = line.net_minor.saturating_sub(before);
+        let whole = whole_left.ok_or(OutOfRange)?;
+        let left_minor = line.net_minor.saturating_sub(before).min(whole);
         if net_minor > left_minor {
             return Err(CreditNoteError::TooMuch { line: number, left_minor });
         }
@@ -133,9 +141,10 @@ pub fn credit_note(
             line: number,
             description: line.description.clone(),
             net_minor,
-            tax_minor: credited(line.net_minor, line.tax_minor, before, net_minor)?,
+            tax_minor: tax(line, &taken, before, net_minor)?,
             tax: line.tax.clone(),
         });
+        whole_left = whole.checked_sub(net_minor);
     }
     if taken.is_empty() {
         return Err(CreditNoteError::Empty);
@@ -147,6 +156,23 @@ pub fn credit_note(
     let offset_minor = total_minor.min(due_minor.max(0));
     let balance_minor = total_minor - offset_minor;
     Ok(CreditNote { lines: taken, net_minor, tax_minor, total_minor, offset_minor, balance_minor })
+}
+
+/// The tax of `net_minor` of a line of which `before` was taken back. The last part takes what is left of the line's
+/// tax, and none takes more: unused time was given back at a rounding of its own.
+fn tax(
+    line: &Creditable,
+    taken: &[CreditNoteLine],
+    before: i64,
+    net_minor: i64,
+) -> Result<i64, CreditNoteError> {
+    let now: i64 = taken.iter().filter(|one| one.line == line.line).map(|one| one.tax_minor).sum();
+    let gone = line.credited_tax_minor.checked_add(now).ok_or(OutOfRange)?;
+    let left = line.tax_minor.saturating_sub(gone).max(0);
+    if before.checked_add(net_minor) == Some(line.net_minor) {
+        return Ok(left);
+    }
+    Ok(credited(line.net_minor, line.tax_minor, before, net_minor)?.min(left))
 }
 
 #[cfg(test)]
@@ -161,6 +187,7 @@ mod tests {
             net_minor,
             tax_minor,
             credited_minor: 0,
+            credited_tax_minor: 0,
             tax: TaxTerms::none(),
         }
     }
@@ -199,6 +226,7 @@ mod tests {
             for part in parts {
                 let note = credit_note(std::slice::from_ref(&line), &[(1, part)], 0).unwrap();
                 line.credited_minor += part;
+                line.credited_tax_minor += note.tax_minor;
                 net += note.net_minor;
                 tax += note.tax_minor;
                 prop_assert!(tax <= tax_minor);

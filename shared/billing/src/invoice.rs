@@ -328,9 +328,10 @@ fn discount(
     facts: &Facts,
 ) -> Result<Vec<String>, InvoiceError> {
     let mut used = Vec::new();
+    let billed = billed(lines)?;
     for coupon in &facts.coupons {
-        let weights: Vec<i64> =
-            lines.iter().map(|line| (line.amount_minor - line.discount_minor).max(0)).collect();
+        let left = lines.iter().zip(&billed).map(|(line, billed)| billed - line.discount_minor);
+        let weights: Vec<i64> = left.collect();
         let eligible = weights
             .iter()
             .try_fold(0_i64, |sum, weight| sum.checked_add(*weight))
@@ -347,6 +348,24 @@ fn discount(
         }
     }
     Ok(used)
+}
+
+/// What is billed of each line, for coupons to be taken off: of use, less what is beyond the cap and what threshold
+/// invoices have billed, at a discount of their own.
+fn billed(lines: &[Line]) -> Result<Vec<i64>, OutOfRange> {
+    let amount = |line: &Line, wanted: bool| if wanted { line.amount_minor } else { 0 };
+    let is_use = |line: &Line| matches!(line.rule, Rule::Usage { .. });
+    let is_off =
+        |line: &Line| matches!(line.rule, Rule::SpendingCap { .. } | Rule::AlreadyInvoiced);
+    let use_minor = sum(lines, |line| amount(line, is_use(line)))?;
+    let off_minor = sum(lines, |line| amount(line, is_off(line)))?;
+    let left_minor = use_minor.checked_add(off_minor).ok_or(OutOfRange)?.max(0);
+    let weights: Vec<i64> = lines.iter().map(|line| amount(line, is_use(line))).collect();
+    let shares = allocate(left_minor, &weights)?;
+    let billed = lines.iter().zip(shares);
+    Ok(billed
+        .map(|(line, share)| if is_use(line) { share } else { line.amount_minor.max(0) })
+        .collect())
 }
 
 impl Line {

@@ -120,26 +120,32 @@ impl Posting {
 
     /// An invoice was withdrawn, with nothing paid or credited; what it took from the balance goes back there.
     #[must_use]
-    pub fn void(invoice: &Invoice) -> Self {
-        let mut posting = Self::invoice(invoice);
-        for (_, amount) in &mut posting.entries {
-            *amount = -*amount;
-        }
-        posting
+    pub fn void(
+        currency: Currency,
+        net_minor: i64,
+        tax_minor: i64,
+        credit_applied_minor: i64,
+    ) -> Self {
+        use LedgerAccount::{Credit, Receivable, Revenue, Tax};
+        Self::of(
+            currency,
+            &[
+                (Revenue, Receivable, net_minor),
+                (Tax, Receivable, tax_minor),
+                (Receivable, Credit, credit_applied_minor),
+            ],
+        )
     }
 
-    /// What is due will not be paid any more.
+    /// An amount goes from one account to another: what is given up, and what is paid after all.
     #[must_use]
-    pub fn uncollectible(currency: Currency, due_minor: i64) -> Self {
-        let moves = [(LedgerAccount::BadDebt, LedgerAccount::Receivable, due_minor)];
-        Self::of(currency, &moves)
-    }
-
-    /// What had been given up is paid after all.
-    #[must_use]
-    pub fn recovered(currency: Currency, due_minor: i64) -> Self {
-        let moves = [(LedgerAccount::Receivable, LedgerAccount::BadDebt, due_minor)];
-        Self::of(currency, &moves)
+    pub fn moved(
+        currency: Currency,
+        debit: LedgerAccount,
+        credit: LedgerAccount,
+        amount_minor: i64,
+    ) -> Self {
+        Self::of(currency, &[(debit, credit, amount_minor)])
     }
 }
 

@@ -16,6 +16,9 @@ use crate::tax::TaxTerms;
 /// When the period is empty or the amount out of range.
 pub fn used(price_minor: i64, whole: Period, at: Timestamp) -> Result<i64, OutOfRange> {
     let length = whole.seconds();
+    if length <= 0 {
+        return Err(OutOfRange);
+    }
     let elapsed = (at.as_second() - whole.start.as_second()).clamp(0, length);
     part(price_minor, elapsed, length)
 }
@@ -51,15 +54,15 @@ pub struct Fee {
     pub gross_minor: i64,
     /// What was taken off.
     pub discount_minor: i64,
-    /// What was given back since, before tax.
+    /// What was given back since, as the line counts: before tax, or with it where prices include it.
     pub credited_minor: i64,
     /// How it was taxed.
     pub tax: TaxTerms,
 }
 
 impl Fee {
-    /// What is to be given back for the time from `at` on, before tax: what was billed less what was used, less
-    /// the discount on it, and never more than is left of the line (§2.3).
+    /// What is to be given back for the time from `at` on, as the line counts: what was billed less what was used,
+    /// less the discount on it, and never more than is left of the line (§2.3).
     ///
     /// # Errors
     /// When an amount is out of range.

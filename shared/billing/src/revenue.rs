@@ -1,6 +1,10 @@
 //! Monthly recurring revenue, by its movements: what they add up to is the change of it (design: BILLING, 15).
 
+mod report;
+
 use serde::{Deserialize, Serialize};
+
+pub use report::{Figures, Kept, Moves, Revenue, Standing, Trials, basis_points};
 
 /// Why recurring revenue moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

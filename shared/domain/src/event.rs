@@ -74,6 +74,20 @@ actions! {
     IpAllowlistUpdated = "ip_allowlist.updated",
     /// The subscription's plan or cycle changed, or will.
     SubscriptionChanged = "subscription.changed",
+    /// A way to pay was set.
+    PaymentMethodSet = "payment_method.set",
+    /// The way to pay was removed.
+    PaymentMethodRemoved = "payment_method.removed",
+    /// Whom invoices are made out to changed.
+    BillingProfileUpdated = "billing_profile.updated",
+    /// A coupon was redeemed.
+    CouponRedeemed = "coupon.redeemed",
+    /// What use past the plan may cost was set.
+    OverageSet = "overage.set",
+    /// A tenant's own time moves on.
+    TestClockAdvanced = "test_clock.advanced",
+    /// Money came in for an invoice.
+    PaymentRecorded = "payment.recorded",
     /// A webhook endpoint was created.
     WebhookEndpointCreated = "webhook_endpoint.created",
     /// A webhook endpoint was changed, enabled or disabled.

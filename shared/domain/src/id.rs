@@ -146,6 +146,10 @@ ids! {
     SubscriptionChangeId = "subchange";
     /// An invoice.
     InvoiceId = "inv";
+    /// What was taken back of an invoice.
+    CreditNoteId = "cn";
+    /// Money that came in.
+    PaymentId = "pay";
     /// One entry of a tenant's audit trail.
     AuditEventId = "audit";
     /// One request through the edge.

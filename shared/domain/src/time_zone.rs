@@ -15,7 +15,8 @@ const NO_ZONES: [&str; 2] = ["Etc/Unknown", "Factory"];
 pub struct TimeZoneError;
 
 /// A time zone that is known to exist, as its name and its rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct NamedTimeZone {
     name: String,
     zone: TimeZone,
@@ -51,6 +52,20 @@ impl FromStr for NamedTimeZone {
             return Err(TimeZoneError);
         }
         Ok(Self { name, zone })
+    }
+}
+
+impl TryFrom<String> for NamedTimeZone {
+    type Error = TimeZoneError;
+
+    fn try_from(text: String) -> Result<Self, TimeZoneError> {
+        text.parse()
+    }
+}
+
+impl From<NamedTimeZone> for String {
+    fn from(zone: NamedTimeZone) -> Self {
+        zone.name
     }
 }
 

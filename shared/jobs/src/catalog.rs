@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::id::{
-    InvitationId, InvoiceId, MembershipId, SessionId, SubscriptionId, TenantId, UserId,
-    WebhookEndpointId, WebhookReplayId,
+    CreditNoteId, InvitationId, InvoiceId, MembershipId, SessionId, SubscriptionId, TenantId,
+    UserId, WebhookEndpointId, WebhookReplayId,
 };
 use domain::meter::MeterName;
 use jiff::Timestamp;
@@ -26,8 +26,13 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// Every queue, for whoever looks at the jobs without doing them.
-pub const QUEUES: [QueueForm; 3] =
-    [QueueForm::of::<SendEmail>(), QueueForm::of::<Usage>(), QueueForm::of::<Webhooks>()];
+pub const QUEUES: [QueueForm; 5] = [
+    QueueForm::of::<SendEmail>(),
+    QueueForm::of::<Usage>(),
+    QueueForm::of::<Webhooks>(),
+    QueueForm::of::<Billing>(),
+    QueueForm::of::<Documents>(),
+];
 
 /// Works on what was counted. Each step may run twice, and beside itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +75,62 @@ impl Job for Webhooks {
     const VERSION: u16 = 1;
     const ATTEMPTS_MAX: u16 = 25;
     const TIMEOUT: Duration = Duration::from_secs(600);
+}
+
+/// From a period's end to a paid invoice. Each step may run twice, and beside itself: what it makes has a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Billing {
+    /// Trials that end soon → notices; periods that ended → drafts; drafts whose grace is over → invoices.
+    Run,
+    /// Pay-as-you-go use that has come to much → an invoice within its period.
+    Thresholds,
+    /// What `Run` does, for one tenant that lives on a time of its own, up to where its clock is to go.
+    Advance {
+        /// The tenant.
+        tenant_id: TenantId,
+    },
+    /// An invoice was finalised: endpoints are told, and what is due is collected.
+    Collect {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// The invoice.
+        invoice_id: InvoiceId,
+    },
+}
+
+impl Job for Billing {
+    const QUEUE: &'static str = "billing";
+    const VERSION: u16 = 1;
+    const ATTEMPTS_MAX: u16 = 25;
+    const TIMEOUT: Duration = Duration::from_secs(900);
+}
+
+/// Renders a document once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "document", rename_all = "snake_case")]
+pub enum Documents {
+    /// An invoice.
+    Invoice {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// The invoice.
+        invoice_id: InvoiceId,
+    },
+    /// A credit note.
+    CreditNote {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// The credit note.
+        credit_note_id: CreditNoteId,
+    },
+}
+
+impl Job for Documents {
+    const QUEUE: &'static str = "documents";
+    const VERSION: u16 = 1;
+    const ATTEMPTS_MAX: u16 = 25;
+    const TIMEOUT: Duration = Duration::from_secs(60);
 }
 
 /// Renders and sends one message. What is mailed is looked up when it is sent; what has changed since

@@ -13,9 +13,11 @@ use domain::destination::DestinationPolicy;
 use domain::host::HostName;
 use domain::secret::Secret;
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::Value;
 use ipnet::IpNet;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 pub use key_file::{KEY_BYTES, KeyFile, KeyFileError};
 
@@ -47,8 +49,9 @@ pub struct Settings {
     /// The workers.
     pub workers: Workers,
     /// Outgoing mail.
-    /// Mail.
     pub mail: Mail,
+    /// What customers pay, and to whom; read by [`Settings::billing`].
+    billing: Value,
     /// Outgoing webhooks.
     pub webhooks: Webhooks,
 }
@@ -362,6 +365,17 @@ impl Settings {
         Self::from_figment(&figment.merge(environment))
     }
 
+    /// `[billing]`, as `T` knows it: the edge, which does not bill, never links what does.
+    ///
+    /// # Errors
+    /// When something is unknown, missing or malformed; the message names the key.
+    pub fn billing<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
+        let figment = Figment::from(Serialized::defaults(&self.billing));
+        figment
+            .extract()
+            .map_err(|error| SettingsError::Unreadable(Box::new(error.with_path("billing"))))
+    }
+
     fn from_figment(figment: &Figment) -> Result<Self, SettingsError> {
         let settings: Self = figment.extract().map_err(Box::new)?;
         settings.check()?;
@@ -426,6 +440,18 @@ mod tests {
     fn production_refuses_mail_into_files() {
         let error = with("environment = \"production\"").unwrap_err().to_string();
         assert!(error.contains("mail.transport"), "{error}");
+    }
+
+    #[test]
+    fn a_section_of_another_layer_is_read_by_whom_it_concerns() {
+        #[derive(Debug, Deserialize)]
+        struct Ways {
+            sandbox: bool,
+        }
+        assert!(with("").unwrap().billing::<Ways>().unwrap().sandbox);
+        let error =
+            with("[billing]\nsandbox = 7").unwrap().billing::<Ways>().unwrap_err().to_string();
+        assert!(error.contains("billing") && error.contains("sandbox"), "{error}");
     }
 
     #[test]

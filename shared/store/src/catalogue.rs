@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU16, NonZeroU32};
 
+use billing::{Charge, Discount, Duration, Offer};
 use domain::meter::{self, Aggregation, MeterName, MeterSource};
 use domain::money::{Currency, Money};
 use domain::plan::{Allowance, BillingCycle, PlanLimits, PlanName};
@@ -13,8 +14,8 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use crate::error::Error;
-use crate::meters;
 use crate::tenant_tx::Tx;
+use crate::{coupons, meters};
 
 /// `config/plans.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -22,6 +23,8 @@ use crate::tenant_tx::Tx;
 pub struct Catalogue {
     plans: BTreeMap<PlanName, PlanTerms>,
     meters: BTreeMap<MeterName, MeterTerms>,
+    #[serde(default)]
+    coupons: BTreeMap<String, CouponTerms>,
 }
 
 /// What the catalogue says of a meter.
@@ -36,6 +39,20 @@ pub struct MeterTerms {
     pub title: String,
     /// What one of it is.
     pub unit: String,
+}
+
+/// What the catalogue says of a coupon.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CouponTerms {
+    /// How much it takes off.
+    pub discount: Discount,
+    /// For how long.
+    pub duration: Duration,
+    /// From when on it cannot be redeemed any more.
+    pub expires_at: Option<Timestamp>,
+    /// How many may redeem it.
+    pub redemptions_max: Option<NonZeroU32>,
 }
 
 /// What one version of a plan says.
@@ -54,6 +71,12 @@ pub struct PlanTerms {
     pub overage: BTreeSet<MeterName>,
     /// Price by cycle and currency, in minor units.
     pub prices: BTreeMap<BillingCycle, BTreeMap<Currency, i64>>,
+    /// What pay-as-you-go use may come to before it is billed within its period, in minor units.
+    #[serde(default)]
+    pub thresholds: BTreeMap<Currency, i64>,
+    /// What is paid for use, by cycle and currency, in the order of an invoice.
+    #[serde(default)]
+    pub charges: BTreeMap<BillingCycle, BTreeMap<Currency, Vec<Charge>>>,
 }
 
 impl PlanTerms {
@@ -62,6 +85,13 @@ impl PlanTerms {
     pub fn price(&self, cycle: BillingCycle, currency: Currency) -> Option<Money> {
         let amount_minor = *self.prices.get(&cycle)?.get(&currency)?;
         Some(Money { amount_minor, currency })
+    }
+
+    /// What use costs in one `cycle` and `currency`.
+    #[must_use]
+    pub fn charges(&self, cycle: BillingCycle, currency: Currency) -> &[Charge] {
+        let charges = self.charges.get(&cycle).and_then(|charges| charges.get(&currency));
+        charges.map_or(&[], Vec::as_slice)
     }
 
     /// The prices of one `cycle`, in every currency of the catalogue.
@@ -102,6 +132,10 @@ impl PlanTerms {
         if self.price(BillingCycle::Monthly, Currency::USD).is_none() {
             return Some(CatalogueError::Incomplete(plan));
         }
+        let free = self.prices.values().flat_map(BTreeMap::values).all(|amount| *amount == 0);
+        if !free && self.trial_days == 0 {
+            return Some(CatalogueError::NoTrial(plan));
+        }
         if self.quotas.contains_key(&messages) {
             return Some(CatalogueError::TwoCounts(plan));
         }
@@ -113,10 +147,21 @@ impl PlanTerms {
         Some(CatalogueError::NoCount(plan, meter.clone()))
     }
 
-    /// Whether every price of the plan is zero.
-    #[must_use]
-    pub fn is_free(&self) -> bool {
-        self.prices.values().flat_map(BTreeMap::values).all(|amount| *amount == 0)
+    /// A charge that no bill could show, or twice.
+    fn faulty_charge(&self, known: impl Fn(&MeterName) -> bool) -> Option<MeterName> {
+        for (cycle, by_currency) in &self.charges {
+            for (currency, charges) in by_currency {
+                let mut seen = BTreeSet::new();
+                let priced = self.price(*cycle, *currency).is_some();
+                let faulty = charges.iter().map(|charge| &charge.meter);
+                let mut faulty =
+                    faulty.filter(|meter| !priced || !known(meter) || !seen.insert(*meter));
+                if let Some(meter) = faulty.next() {
+                    return Some(meter.clone());
+                }
+            }
+        }
+        None
     }
 }
 
@@ -136,6 +181,11 @@ pub enum CatalogueError {
     /// A plan is missing, or has no monthly price in US dollars.
     #[error("config/plans.toml: {0} needs a Monthly price in USD")]
     Incomplete(PlanName),
+    /// Nobody has a way to pay when they sign up.
+    #[error(
+        "config/plans.toml: {0} costs money and needs trial_days: sign-up has no way to pay yet"
+    )]
+    NoTrial(PlanName),
     /// Messages have a count twice.
     #[error(
         "config/plans.toml: {0} counts `messages` by `messages_per_month`; remove it from `quotas`"
@@ -154,6 +204,11 @@ pub enum CatalogueError {
         "config/plans.toml: {0} has no count for `{1}`; remove it from `overage` or add it to `quotas`"
     )]
     NoCount(PlanName, MeterName),
+    /// A charge is for no meter, twice for one, or in a cycle or currency that has no price.
+    #[error(
+        "config/plans.toml: {0} charges for `{1}` twice, in a cycle or currency without a price, or there is no such meter"
+    )]
+    Charge(PlanName, MeterName),
 }
 
 impl Catalogue {
@@ -171,6 +226,10 @@ impl Catalogue {
             let unknown = terms.quotas.keys().find(|name| !catalogue.meters.contains_key(*name));
             if let Some(unknown) = unknown {
                 return Err(CatalogueError::UnknownMeter(*plan, unknown.clone()));
+            }
+            let meters = &catalogue.meters;
+            if let Some(meter) = terms.faulty_charge(|meter| meters.contains_key(meter)) {
+                return Err(CatalogueError::Charge(*plan, meter));
             }
         }
         for (name, aggregation) in BUILT_IN {
@@ -202,6 +261,21 @@ pub struct PlanVersion {
     pub terms: PlanTerms,
 }
 
+impl PlanVersion {
+    /// What it offers in a cycle and currency; `None` where it has no price for them.
+    #[must_use]
+    pub fn offer(&self, cycle: BillingCycle, currency: Currency) -> Option<Offer> {
+        Some(Offer {
+            plan: self.plan,
+            version: self.version,
+            cycle,
+            currency,
+            fee_minor: self.terms.price(cycle, currency)?.amount_minor,
+            charges: self.terms.charges(cycle, currency).to_vec(),
+        })
+    }
+}
+
 /// The newest version of every plan, cheapest first.
 ///
 /// # Errors
@@ -230,6 +304,20 @@ pub async fn get(tx: &mut impl Tx, plan: PlanName, version: i32) -> Result<PlanV
     find(tx.connection(), plan, version).await?.ok_or(Error::NotFound)
 }
 
+/// The number of the newest version of `plan`.
+///
+/// # Errors
+/// When there is none, or the database is gone.
+pub async fn newest_version(tx: &mut impl Tx, plan: PlanName) -> Result<i32, Error> {
+    let version = sqlx::query_scalar!(
+        "SELECT max(version) FROM plan_versions WHERE plan = $1",
+        plan.as_str()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    version.ok_or(Error::NotFound)
+}
+
 async fn newest(
     connection: &mut PgConnection,
     plan: PlanName,
@@ -253,7 +341,7 @@ async fn find(
 ) -> Result<Option<PlanVersion>, Error> {
     let row = sqlx::query!(
         "SELECT messages_per_month, contacts, users, api_calls_per_minute, concurrent_requests,
-            webhook_endpoints, webhook_retention_days, storage_mb, automations, quotas, overage, trial_days
+            webhook_endpoints, webhook_retention_days, storage_mb, automations, quotas, overage, thresholds, trial_days
         FROM plan_versions
         WHERE plan = $1 AND version = $2",
         plan.as_str(),
@@ -264,6 +352,15 @@ async fn find(
     let Some(row) = row else { return Ok(None) };
     let prices = sqlx::query!(
         "SELECT cycle, currency, amount_minor FROM plan_prices WHERE plan = $1 AND version = $2",
+        plan.as_str(),
+        version
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let charges = sqlx::query!(
+        r#"SELECT cycle, currency, charge AS "charge: Json<Charge>" FROM plan_charges
+        WHERE plan = $1 AND version = $2
+        ORDER BY cycle, currency, position"#,
         plan.as_str(),
         version
     )
@@ -286,13 +383,20 @@ async fn find(
         },
         quotas: known(serde_json::from_value(row.quotas))?,
         overage: known(row.overage.into_iter().map(MeterName::try_from).collect())?,
+        thresholds: known(serde_json::from_value(row.thresholds))?,
         prices: BTreeMap::new(),
+        charges: BTreeMap::new(),
     };
     for price in prices {
         let cycle = price.cycle.parse().map_err(|_| Error::Foreign("plan_prices.cycle"))?;
         let currency =
             price.currency.parse().map_err(|_| Error::Foreign("plan_prices.currency"))?;
         terms.prices.entry(cycle).or_default().insert(currency, price.amount_minor);
+    }
+    for row in charges {
+        let cycle = row.cycle.parse().map_err(|_| Error::Foreign("plan_charges.cycle"))?;
+        let currency = row.currency.parse().map_err(|_| Error::Foreign("plan_charges.currency"))?;
+        terms.charges.entry(cycle).or_default().entry(currency).or_default().push(row.charge.0);
     }
     Ok(Some(PlanVersion { plan, version, terms }))
 }
@@ -342,6 +446,9 @@ pub(crate) async fn load(
     for (name, terms) in &catalogue.meters {
         meters::put(tx.as_mut(), name, terms, now).await?;
     }
+    for (code, terms) in &catalogue.coupons {
+        coupons::put(tx.as_mut(), code, terms, now).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -358,8 +465,8 @@ async fn insert(
     sqlx::query!(
         "INSERT INTO plan_versions (plan, version, messages_per_month, contacts, users,
             api_calls_per_minute, concurrent_requests, webhook_endpoints, storage_mb, automations, quotas,
-            overage, trial_days, created_at, webhook_retention_days)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+            overage, trial_days, created_at, webhook_retention_days, thresholds)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         plan.as_str(),
         version,
         bound(limits.messages_per_month),
@@ -374,7 +481,8 @@ async fn insert(
         &overage,
         i32::from(terms.trial_days),
         now.to_sqlx() as _,
-        i16::try_from(limits.webhook_retention_days.get()).unwrap_or(i16::MAX)
+        i16::try_from(limits.webhook_retention_days.get()).unwrap_or(i16::MAX),
+        Json(&terms.thresholds) as _
     )
     .execute(&mut *connection)
     .await?;
@@ -393,102 +501,35 @@ async fn insert(
             .await?;
         }
     }
+    insert_charges(connection, plan, version, terms).await
+}
+
+async fn insert_charges(
+    connection: &mut PgConnection,
+    plan: PlanName,
+    version: i32,
+    terms: &PlanTerms,
+) -> Result<(), Error> {
+    for (cycle, by_currency) in &terms.charges {
+        for (currency, charges) in by_currency {
+            for (position, charge) in (0_i16..).zip(charges) {
+                sqlx::query!(
+                    "INSERT INTO plan_charges (plan, version, cycle, currency, position, charge)
+                    VALUES ($1, $2, $3, $4, $5, $6)",
+                    plan.as_str(),
+                    version,
+                    cycle.as_str(),
+                    currency.as_str(),
+                    position,
+                    Json(charge) as _
+                )
+                .execute(&mut *connection)
+                .await?;
+            }
+        }
+    }
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shipped_catalogue_is_the_specifications() {
-        let catalogue = Catalogue::parse(include_str!("../../../config/plans.toml")).unwrap();
-        let monthly = |plan| {
-            catalogue.plans[&plan].price(BillingCycle::Monthly, Currency::USD).unwrap().amount_minor
-        };
-        assert_eq!(
-            PlanName::ALL.iter().map(|plan| monthly(*plan)).collect::<Vec<_>>(),
-            [0, 2900, 9900, 29900]
-        );
-        let calls = |plan| catalogue.plans[&plan].limits.api_calls_per_minute.get();
-        assert_eq!(
-            PlanName::ALL.iter().map(|plan| calls(*plan)).collect::<Vec<_>>(),
-            [10, 100, 1000, 10000]
-        );
-        let at_once = |plan| catalogue.plans[&plan].limits.concurrent_requests;
-        assert_eq!(
-            PlanName::ALL.iter().map(|plan| at_once(*plan)).collect::<Vec<_>>(),
-            [5, 20, 100, 500].map(NonZeroU32::new)
-        );
-        let stops = |terms: &PlanTerms| terms.quotas.is_empty() && terms.overage.is_empty();
-        assert!(catalogue.plans.values().all(stops), "no plan goes on past its counts yet");
-        assert_eq!(catalogue.plans[&PlanName::Enterprise].limits.contacts, Allowance::UNLIMITED);
-        assert!(
-            catalogue.plans[&PlanName::Free].is_free()
-                && !catalogue.plans[&PlanName::Pro].is_free()
-        );
-    }
-
-    #[test]
-    fn a_misspelt_limit_or_plan_is_refused() {
-        for broken in ["[plans.Gold]\ntrial_days = 0", "[plans.Free]\ntrial_day = 0"] {
-            assert!(Catalogue::parse(broken).is_err());
-        }
-    }
-
-    /// The shipped catalogue, saying `more` of `plan`.
-    fn with(plan: &str, more: &str) -> Result<Catalogue, CatalogueError> {
-        let heading = format!("[plans.{plan}]\n");
-        let text = include_str!("../../../config/plans.toml");
-        let meter = |name| {
-            format!(
-                "{name} = {{ aggregation = \"sum\", source = \"edge\", title = \"T\", unit = \"u\" }}"
-            )
-        };
-        let meters = format!("[meters]\n{}\n{}\n", meter("pages"), meter("documents"));
-        let text = text.replacen("[meters]\n", &meters, 1);
-        Catalogue::parse(&text.replacen(&heading, &format!("{heading}{more}\n"), 1))
-    }
-
-    #[test]
-    fn quotas_and_overage_are_by_meter() {
-        let more = "quotas = { pages = 500, documents = 0 }\noverage = [\"messages\", \"pages\"]";
-        let catalogue = with("Pro", more).unwrap();
-        let terms = catalogue.terms(PlanName::Pro).unwrap();
-        let quotas: Vec<_> =
-            terms.quotas.iter().map(|(meter, count)| (meter.as_str(), *count)).collect();
-        assert_eq!(quotas, [("documents", 0), ("pages", 500)]);
-        assert!(terms.overage.contains("messages") && terms.overage.contains("pages"));
-    }
-
-    #[test]
-    fn meters_that_contradict_the_plan_are_refused() {
-        let refused = |plan, more| with(plan, more).unwrap_err().to_string();
-        assert_eq!(
-            refused("Pro", "quotas = { messages = 5 }"),
-            "config/plans.toml: Pro counts `messages` by `messages_per_month`; remove it from `quotas`"
-        );
-        assert_eq!(
-            refused("Pro", "overage = [\"mesages\"]"),
-            "config/plans.toml: Pro has no count for `mesages`; remove it from `overage` or add it to `quotas`"
-        );
-        assert!(refused("Enterprise", "overage = [\"messages\"]").contains("no count"));
-        assert!(refused("Pro", "quotas = { \"a b\" = 5 }").contains("lower-case letters"));
-        assert!(with("Pro", "quotas = { pages = -5 }").is_err());
-        assert_eq!(
-            refused("Pro", "quotas = { leaves = 5 }"),
-            "config/plans.toml: Pro has a count for `leaves`, which is not among the meters; add it there"
-        );
-    }
-
-    #[test]
-    fn what_every_request_counts_cannot_be_left_out_or_counted_otherwise() {
-        let text = include_str!("../../../config/plans.toml");
-        for (from, to) in
-            [("api_calls = {", "calls = {"), ("\"unique\", source", "\"sum\", source")]
-        {
-            let error = Catalogue::parse(&text.replacen(from, to, 1)).unwrap_err().to_string();
-            assert!(error.contains("must be counted by the edge"), "{error}");
-        }
-    }
-}
+mod tests;

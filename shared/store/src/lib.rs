@@ -5,10 +5,15 @@
 
 pub mod api_keys;
 pub mod audit_events;
+pub mod billing;
+pub mod billing_profiles;
 pub mod catalogue;
+pub mod coupons;
+pub mod credit_notes;
 pub mod data_keys;
 pub mod idempotency_keys;
 pub mod invitations;
+pub mod invoice_documents;
 pub mod invoices;
 pub mod ip_allowlists;
 pub mod login_attempts;
@@ -19,11 +24,13 @@ pub mod migrate;
 pub mod operator_events;
 pub mod page;
 pub mod platform_credentials;
+pub mod revenue;
 pub mod sealer;
 pub mod sessions;
 pub mod signing_keys;
 pub mod subscriptions;
 pub mod tenants;
+pub mod test_clocks;
 pub mod usage;
 pub mod usage_events;
 pub mod usage_rollup;
@@ -36,7 +43,9 @@ pub mod webhook_replays;
 pub mod webhook_retention;
 pub mod webhook_secrets;
 
+mod document_numbers;
 mod error;
+mod ledger;
 mod tenant_tx;
 
 use std::time::Duration;

@@ -209,7 +209,7 @@ pub async fn owner(tx: &mut TenantTx, id: MembershipId) -> Result<MemberFacts, E
 /// `NotFound` when it is not in its trial any more, or is not the tenant's running one.
 pub async fn trial(tx: &mut TenantTx, id: SubscriptionId) -> Result<TrialFacts, Error> {
     let subscription = subscriptions::get(tx).await?;
-    let subscriptions::SubscriptionStatus::Trialing { ends_at } = subscription.status else {
+    let billing::SubscriptionStatus::Trialing { ends_at } = subscription.status else {
         return Err(Error::NotFound);
     };
     if subscription.id != id {
@@ -281,7 +281,7 @@ pub async fn usage(
     period_start: Timestamp,
 ) -> Result<UsageFacts, Error> {
     let subscription = subscriptions::get(tx).await?;
-    if subscription.period_start != period_start {
+    if subscription.period.start != period_start {
         return Err(Error::NotFound);
     }
     let terms = catalogue::get(tx, subscription.plan, subscription.plan_version).await?.terms;
@@ -293,7 +293,7 @@ pub async fn usage(
         title: known.title,
         used: totals.get(meter.as_str()).copied().unwrap_or(0),
         limit,
-        period: Period { start: subscription.period_start, end: subscription.period_end },
+        period: subscription.period,
         stops: terms.hard_stops().any(|(stopping, _)| stopping == *meter),
     })
 }

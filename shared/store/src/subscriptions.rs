@@ -1,76 +1,41 @@
 //! `subscriptions` and `subscription_changes`: the running plan, and every change of it for ever.
 
+use billing::{ChangeKind, Movement, Scheduled, Subscription, SubscriptionStatus};
 use domain::id::{SubscriptionChangeId, SubscriptionId};
-use domain::money::Currency;
+use domain::period::Period;
 use domain::plan::{BillingCycle, PlanName};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use sqlx::types::Json;
 
 use crate::error::Error;
 use crate::tenant_tx::{TenantTx, Tx};
 
-/// Where a subscription is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SubscriptionStatus {
-    /// Free of charge until the given time.
-    Trialing {
-        /// When the trial ends.
-        ends_at: Timestamp,
-    },
-    /// In force.
-    Active,
-}
-
-/// A tenant's running subscription.
+/// A tenant's running subscription: the engine's, and what only the database needs to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
-    /// Its id.
-    pub id: SubscriptionId,
-    /// The plan.
-    pub plan: PlanName,
-    /// The version of the plan that it keeps.
-    pub plan_version: i32,
-    /// How often it is billed.
-    pub cycle: BillingCycle,
-    /// In which currency, for life.
-    pub currency: Currency,
-    /// Trial or not.
-    pub status: SubscriptionStatus,
-    /// When it began; the anchor of its periods.
-    pub started_at: Timestamp,
-    /// Start of the running period.
-    pub period_start: Timestamp,
-    /// End of it.
-    pub period_end: Timestamp,
+pub struct Running {
+    /// What was agreed, and where it is in its life.
+    pub state: Subscription,
     /// The provider's reference of the way to pay, sealed.
     pub payment_method_sealed: Option<Vec<u8>>,
-    /// The plan and cycle from the next period on, where they change.
-    pub next: Option<(PlanName, BillingCycle)>,
+    /// Whether use may go on past what the plan includes.
+    pub overage_allowed: bool,
+    /// What it may then cost in a period, in minor units.
+    pub spending_cap_minor: Option<i64>,
+    /// Whether its owners were told of the trial's end.
+    pub trial_end_noticed: bool,
+    /// Whether the tenant lives on a time of its own.
+    pub on_test_clock: bool,
+    /// Which state of the row this is.
+    pub version: i64,
 }
 
-/// What kind of change it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// The subscription began.
-    Started,
-    /// To a dearer plan or a longer cycle.
-    Upgraded,
-    /// To a cheaper plan.
-    Downgraded,
-    /// Same plan, other cycle.
-    CycleChanged,
-}
+/// A running subscription is read as the engine's.
+impl std::ops::Deref for Running {
+    type Target = Subscription;
 
-impl ChangeKind {
-    /// The stored spelling.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Started => "Started",
-            Self::Upgraded => "Upgraded",
-            Self::Downgraded => "Downgraded",
-            Self::CycleChanged => "CycleChanged",
-        }
+    fn deref(&self) -> &Subscription {
+        &self.state
     }
 }
 
@@ -97,12 +62,16 @@ pub struct Change {
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn insert(tx: &mut TenantTx, subscription: &Subscription) -> Result<(), Error> {
+pub async fn insert(
+    tx: &mut TenantTx,
+    subscription: &Subscription,
+    on_test_clock: bool,
+) -> Result<(), Error> {
     let (status, trial_ends_at) = columns(subscription.status);
     sqlx::query!(
         "INSERT INTO subscriptions (tenant_id, id, plan, plan_version, cycle, currency, status, started_at,
-            trial_ends_at, period_start, period_end)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            trial_ends_at, anchor, period_start, period_end, on_test_clock)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         tx.tenant_id() as _,
         subscription.id as _,
         subscription.plan.as_str(),
@@ -112,8 +81,10 @@ pub async fn insert(tx: &mut TenantTx, subscription: &Subscription) -> Result<()
         status,
         subscription.started_at.to_sqlx() as _,
         trial_ends_at.map(ToSqlx::to_sqlx) as _,
-        subscription.period_start.to_sqlx() as _,
-        subscription.period_end.to_sqlx() as _
+        subscription.anchor.to_sqlx() as _,
+        subscription.period.start.to_sqlx() as _,
+        subscription.period.end.to_sqlx() as _,
+        on_test_clock
     )
     .execute(tx.connection())
     .await?;
@@ -124,30 +95,11 @@ pub async fn insert(tx: &mut TenantTx, subscription: &Subscription) -> Result<()
 ///
 /// # Errors
 /// `NotFound` when it was canceled.
-pub async fn get(tx: &mut TenantTx) -> Result<Subscription, Error> {
-    find(tx, false).await
-}
-
-/// As [`get`], and nobody else changes it until the transaction ends.
-///
-/// # Errors
-/// `NotFound` when it was canceled.
-pub async fn get_for_update(tx: &mut TenantTx) -> Result<Subscription, Error> {
-    find(tx, true).await
-}
-
-async fn find(tx: &mut TenantTx, lock: bool) -> Result<Subscription, Error> {
-    if lock {
-        sqlx::query!(
-            "SELECT id FROM subscriptions WHERE tenant_id = $1 AND status <> 'Canceled' FOR UPDATE",
-            tx.tenant_id() as _
-        )
-        .fetch_optional(tx.connection())
-        .await?;
-    }
+pub async fn get(tx: &mut TenantTx) -> Result<Running, Error> {
     let row = sqlx::query!(
-        "SELECT id, plan, plan_version, cycle, currency, status, started_at, trial_ends_at, period_start,
-            period_end, payment_method_sealed, next_plan, next_cycle
+        "SELECT id, plan, plan_version, cycle, currency, status, started_at, trial_ends_at, anchor, period_index,
+            period_start, period_end, payment_method_sealed, next_plan, next_cycle, cancels, overage_allowed,
+            spending_cap_minor, trial_end_noticed, on_test_clock, version
         FROM subscriptions
         WHERE tenant_id = $1 AND status <> 'Canceled'",
         tx.tenant_id() as _
@@ -156,8 +108,11 @@ async fn find(tx: &mut TenantTx, lock: bool) -> Result<Subscription, Error> {
     .await?;
     let plan = |text: &str| text.parse().map_err(|_| Error::Foreign("subscriptions.plan"));
     let cycle = |text: &str| text.parse().map_err(|_| Error::Foreign("subscriptions.cycle"));
-    let next = match (&row.next_plan, &row.next_cycle) {
-        (Some(next_plan), Some(next_cycle)) => Some((plan(next_plan)?, cycle(next_cycle)?)),
+    let scheduled = match (&row.next_plan, &row.next_cycle) {
+        _ if row.cancels => Some(Scheduled::Cancel),
+        (Some(next_plan), Some(next_cycle)) => {
+            Some(Scheduled::Change(plan(next_plan)?, cycle(next_cycle)?))
+        }
         _ => None,
     };
     let status = match (row.status.as_str(), row.trial_ends_at) {
@@ -165,7 +120,7 @@ async fn find(tx: &mut TenantTx, lock: bool) -> Result<Subscription, Error> {
         ("Active", _) => SubscriptionStatus::Active,
         _ => return Err(Error::Foreign("subscriptions.status")),
     };
-    Ok(Subscription {
+    let state = Subscription {
         id: row.id,
         plan: plan(&row.plan)?,
         plan_version: row.plan_version,
@@ -173,24 +128,52 @@ async fn find(tx: &mut TenantTx, lock: bool) -> Result<Subscription, Error> {
         currency: row.currency.parse().map_err(|_| Error::Foreign("subscriptions.currency"))?,
         status,
         started_at: row.started_at.to_jiff(),
-        period_start: row.period_start.to_jiff(),
-        period_end: row.period_end.to_jiff(),
+        anchor: row.anchor.to_jiff(),
+        period_index: row.period_index.unsigned_abs(),
+        period: Period { start: row.period_start.to_jiff(), end: row.period_end.to_jiff() },
+        scheduled,
+    };
+    Ok(Running {
+        state,
         payment_method_sealed: row.payment_method_sealed,
-        next,
+        overage_allowed: row.overage_allowed,
+        spending_cap_minor: row.spending_cap_minor,
+        trial_end_noticed: row.trial_end_noticed,
+        on_test_clock: row.on_test_clock,
+        version: row.version,
     })
 }
 
-/// Stores what a change made of a subscription that [`get_for_update`] holds.
+/// As [`get`], and nobody else changes it until the transaction ends.
+///
+/// # Errors
+/// `NotFound` when it was canceled.
+pub async fn get_for_update(tx: &mut TenantTx) -> Result<Running, Error> {
+    sqlx::query!(
+        "SELECT id FROM subscriptions WHERE tenant_id = $1 AND status <> 'Canceled' FOR UPDATE",
+        tx.tenant_id() as _
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    get(tx).await
+}
+
+/// Stores what a turn made of a subscription that [`get_for_update`] holds. It is billed, so it is not parked.
 ///
 /// # Errors
 /// `NotFound` when it is gone.
 pub async fn update(tx: &mut TenantTx, subscription: &Subscription) -> Result<(), Error> {
     let (status, trial_ends_at) = columns(subscription.status);
+    let (next, cancels) = match subscription.scheduled {
+        Some(Scheduled::Change(plan, cycle)) => (Some((plan, cycle)), false),
+        Some(Scheduled::Cancel) => (None, true),
+        None => (None, false),
+    };
     let changed = sqlx::query!(
         "UPDATE subscriptions
-        SET plan = $3, plan_version = $4, cycle = $5, status = $6, trial_ends_at = $7, period_start = $8,
-            period_end = $9, payment_method_sealed = $10, next_plan = $11, next_cycle = $12,
-            version = version + 1
+        SET plan = $3, plan_version = $4, cycle = $5, status = $6, trial_ends_at = $7, anchor = $8,
+            period_index = $9, period_start = $10, period_end = $11, next_plan = $12, next_cycle = $13,
+            cancels = $14, version = version + 1, parked_at = NULL, parked_reason = NULL
         WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id() as _,
         subscription.id as _,
@@ -199,15 +182,104 @@ pub async fn update(tx: &mut TenantTx, subscription: &Subscription) -> Result<()
         subscription.cycle.as_str(),
         status,
         trial_ends_at.map(ToSqlx::to_sqlx) as _,
-        subscription.period_start.to_sqlx() as _,
-        subscription.period_end.to_sqlx() as _,
-        subscription.payment_method_sealed,
-        subscription.next.map(|(plan, _)| plan.as_str()),
-        subscription.next.map(|(_, cycle)| cycle.as_str())
+        subscription.anchor.to_sqlx() as _,
+        i32::try_from(subscription.period_index).unwrap_or(i32::MAX),
+        subscription.period.start.to_sqlx() as _,
+        subscription.period.end.to_sqlx() as _,
+        next.map(|(plan, _)| plan.as_str()),
+        next.map(|(_, cycle)| cycle.as_str()),
+        cancels
     )
     .execute(tx.connection())
     .await?;
     if changed.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+}
+
+/// Stores a sealed way to pay.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn set_payment_method(
+    tx: &mut TenantTx,
+    id: SubscriptionId,
+    sealed: Option<&[u8]>,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE subscriptions SET payment_method_sealed = $3, version = version + 1
+        WHERE tenant_id = $1 AND id = $2",
+        tx.tenant_id() as _,
+        id as _,
+        sealed
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// What use past the included may cost, and the quotas that follow from it by meter; `None`: no quota.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overage {
+    /// Whether it is allowed at all.
+    pub allowed: bool,
+    /// What it may cost in a period, in minor units.
+    pub cap_minor: Option<i64>,
+    /// Quotas in place of the plan's.
+    pub quotas: std::collections::BTreeMap<String, Option<u64>>,
+}
+
+/// Stores what use may cost.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn set_overage(
+    tx: &mut TenantTx,
+    id: SubscriptionId,
+    overage: &Overage,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE subscriptions
+        SET overage_allowed = $3, spending_cap_minor = $4, quotas = $5, version = version + 1
+        WHERE tenant_id = $1 AND id = $2",
+        tx.tenant_id() as _,
+        id as _,
+        overage.allowed,
+        overage.cap_minor,
+        Json(&overage.quotas) as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Marks that the tenant's subscription cannot be billed. It is shown, and tried again in an hour.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn park(tx: &mut TenantTx, reason: &str, now: Timestamp) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE subscriptions SET parked_at = $2, parked_reason = left($3, 1000)
+        WHERE tenant_id = $1 AND status <> 'Canceled'",
+        tx.tenant_id() as _,
+        now.to_sqlx() as _,
+        reason
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Marks that the owners were told of the trial's end.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn note_trial_end(tx: &mut TenantTx) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE subscriptions SET trial_end_noticed = true WHERE tenant_id = $1 AND status = 'Trialing'",
+        tx.tenant_id() as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// Records a change.
@@ -231,6 +303,42 @@ pub async fn insert_change(tx: &mut TenantTx, change: &Change) -> Result<(), Err
         to_cycle.as_str(),
         change.requested_at.to_sqlx() as _,
         change.effective_at.to_sqlx() as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Records what became of the recurring revenue: `plans` are those before and after.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn insert_movement(
+    tx: &mut TenantTx,
+    subscription: &Subscription,
+    movement: Movement,
+    plans: (PlanName, PlanName),
+    at: Timestamp,
+) -> Result<(), Error> {
+    let returning = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM revenue_movements WHERE tenant_id = $1) AS "returning!""#,
+        tx.tenant_id() as _
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    sqlx::query!(
+        "INSERT INTO revenue_movements (tenant_id, subscription_id, at, kind, currency, from_plan, to_plan,
+            from_minor, to_minor)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        tx.tenant_id() as _,
+        subscription.id as _,
+        at.to_sqlx() as _,
+        movement.kind(returning).as_str(),
+        subscription.currency.as_str(),
+        plans.0.as_str(),
+        plans.1.as_str(),
+        movement.from_minor,
+        movement.to_minor
     )
     .execute(tx.connection())
     .await?;

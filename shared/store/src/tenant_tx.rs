@@ -58,6 +58,15 @@ impl TenantTx {
         self.tenant_id
     }
 
+    /// Goes on with another tenant, in the same transaction: a run of billing takes many at a time.
+    ///
+    /// # Errors
+    /// When the database is gone.
+    pub async fn go_on(mut self, tenant_id: TenantId) -> Result<Self, Error> {
+        set_tenant(&mut self.inner, Some(tenant_id)).await?;
+        Ok(Self { tenant_id, inner: self.inner })
+    }
+
     /// Goes on without a tenant, in the same transaction.
     ///
     /// # Errors

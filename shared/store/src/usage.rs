@@ -224,7 +224,7 @@ async fn from_hours(tx: &mut TenantTx, query: &SeriesQuery) -> Result<Vec<Point>
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn complete_until(tx: &mut TenantTx) -> Result<Timestamp, Error> {
+pub async fn complete_until(tx: &mut impl Tx) -> Result<Timestamp, Error> {
     let until =
         sqlx::query_scalar!(r#"SELECT usage_complete_until() AS "until!: jiff_sqlx::Timestamp""#)
             .fetch_one(tx.connection())

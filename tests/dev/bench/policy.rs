@@ -208,8 +208,8 @@ async fn insert_tenant(servers: &Servers, database: &TestDatabase) -> Result<Api
          INSERT INTO tenants (id, name, subdomain, status, created_at, updated_at)
          VALUES ('{TENANT}', 'Bench', 'bench', 'Active', now(), now());
          INSERT INTO subscriptions (tenant_id, id, plan, plan_version, cycle, currency, status, started_at,
-             period_start, period_end)
-         VALUES ('{TENANT}', '{TENANT}', 'Enterprise', 1000, 'Monthly', 'USD', 'Active', now(),
+             anchor, period_start, period_end)
+         VALUES ('{TENANT}', '{TENANT}', 'Enterprise', 1000, 'Monthly', 'USD', 'Active', now(), now(),
              now(), now() + interval '1 month');
          INSERT INTO users (id, email, name, created_at)
          VALUES ('{TENANT}', 'bench@bench.example', 'Bench', now());

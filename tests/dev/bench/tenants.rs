@@ -18,8 +18,8 @@ pub(super) fn insert(count: u64, plan_version: u32) -> String {
          SELECT {ID}, 'Bench', 'bench-' || n, 'Active', now(), now()
          FROM generate_series(0, {count} - 1) AS n;
          INSERT INTO subscriptions (tenant_id, id, plan, plan_version, cycle, currency, status, started_at,
-             period_start, period_end)
-         SELECT {ID}, {ID}, 'Enterprise', {plan_version}, 'Monthly', 'USD', 'Active', now(), now(),
+             anchor, period_start, period_end)
+         SELECT {ID}, {ID}, 'Enterprise', {plan_version}, 'Monthly', 'USD', 'Active', now(), now(), now(),
              now() + interval '1 month'
          FROM generate_series(0, {count} - 1) AS n;"
     )

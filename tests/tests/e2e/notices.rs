@@ -82,11 +82,12 @@ async fn an_invoice_is_told_of_as_it_stands() {
     let invoice_id = InvoiceId::from_uuid(Uuid::from_u128(7));
     sender
         .run(
-            "INSERT INTO invoices (tenant_id, id, number, status, currency, total_minor, due_minor,
-                 period_start, period_end, created_at)
-             SELECT id, '00000000-0000-0000-0000-000000000007', 'PT-17', 'Open', 'USD', 9900, 9900,
-                 now(), now(), now()
-             FROM tenants",
+            "INSERT INTO invoices (tenant_id, id, subscription_id, kind, boundary, number, status, currency,
+                 net_minor, total_minor, period_start, period_end, draft, finalize_at, finalized_at, created_at,
+                 issuer, customer)
+             SELECT tenant_id, '00000000-0000-0000-0000-000000000007', id, 'Manual', now(), 'PT-17', 'Open', 'USD',
+                 9900, 9900, now(), now(), '{}', now(), now(), now(), '{}', '{}'
+             FROM subscriptions",
         )
         .await;
     let owner = sender.recipient;
@@ -96,7 +97,7 @@ async fn an_invoice_is_told_of_as_it_stands() {
     let mail = sender.send(failed.clone(), "could not be collected").await.expect("a mail");
     assert!(mail.contains("USD 99.00 for invoice PT-17"), "{mail}");
 
-    sender.run("UPDATE invoices SET status = 'Paid', due_minor = 0").await;
+    sender.run("UPDATE invoices SET status = 'Paid', paid_minor = 9900").await;
     assert!(sender.send(receipt.clone(), "is paid").await.is_some());
     sender.run("UPDATE memberships SET role = 'Admin'").await;
     let before = app.mailbox().all_to(&sender.owner.email).len();

@@ -3,11 +3,14 @@
 use harness::{Servers, TestDatabase};
 
 /// Tables without row-level security, each for a reason that its migration states.
-pub(crate) const CONTROL_TABLES: [&str; 21] = [
+pub(crate) const CONTROL_TABLES: [&str; 24] = [
+    "coupons",
+    "document_series",
     "idempotency_keys",
     "login_attempts",
     "meters",
     "operator_events",
+    "plan_charges",
     "plan_prices",
     "plan_versions",
     "platform_credentials",
@@ -27,8 +30,8 @@ pub(crate) const CONTROL_TABLES: [&str; 21] = [
     "users",
 ];
 /// Own what crosses tenants; nobody can log in as them.
-const CROSSING_ROLES: [&str; 4] =
-    ["pytake_directory", "pytake_dispatch", "pytake_edge_views", "pytake_rollup"];
+const CROSSING_ROLES: [&str; 5] =
+    ["pytake_billing", "pytake_directory", "pytake_dispatch", "pytake_edge_views", "pytake_rollup"];
 
 /// Tables of ours, partitions included; the migrations' own bookkeeping and apalis' schema are not.
 const OURS: &str = "
@@ -67,10 +70,12 @@ const INDEX_NOT_LED: &str = "SELECT indexrelid::regclass::text
      -- Left: an index led by an expression has no such column.
      LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
      WHERE attname IS DISTINCT FROM key
-         -- Global uniqueness is the point of a subdomain; the others serve the functions that cross tenants.
+         -- Global uniqueness is the point of a subdomain and of numbers in a series of books; the others serve the
+         -- functions that cross tenants.
          AND indexrelid::regclass::text NOT IN
              ('tenants_subdomain_unique', 'memberships_of_user', 'invitations_by_id',
-                'webhook_deliveries_later')";
+                'webhook_deliveries_later', 'invoices_number_unique', 'credit_notes_number_unique',
+                'subscriptions_due', 'subscriptions_trials', 'invoices_due')";
 const KEY_NOT_LED: &str = "SELECT relname::text FROM tenant_tables
      WHERE NOT EXISTS (
          SELECT FROM pg_constraint
@@ -186,6 +191,15 @@ async fn any_other_policy_lets_a_crossing_role_read_or_one_of_two_write() {
              -- What was counted is of many tenants, and written by what rolls it up, which nobody can log in as.
              AND NOT (policyname = 'rollup_writes' AND roles = '{{pytake_rollup}}'
                  AND tablename IN ('usage_hours', 'usage_uniques', 'usage_days', 'usage_periods', 'api_key_uses'))
+             -- A run of billing locks rows of many tenants, and changes none.
+             AND NOT (policyname = 'billing_runs' AND roles = '{{pytake_billing}}' AND with_check = 'false'
+                 AND tablename IN ('subscriptions', 'invoices'))
+             -- Operators act on one tenant at a time, as the API does.
+             AND NOT (policyname = 'operator_acts' AND roles = '{{pytake_operator}}'
+                 AND qual = format(
+                     $$(%I = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))$$,
+                     CASE tablename WHEN 'tenants' THEN 'id' ELSE 'tenant_id' END)
+                 AND coalesce(with_check, qual) = qual)
              -- What is under way to endpoints is handed out and settled over all tenants.
              AND NOT (policyname = 'dispatch_writes' AND roles = '{{pytake_dispatch}}'
                  AND tablename IN ('webhook_lanes', 'webhook_deliveries', 'webhook_attempts'))"
@@ -259,6 +273,7 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
     );
     expect_test::expect![[r#"
         [
+            "billing_standing of pytake_billing search_path=pg_catalog, public",
             "check_usage of pytake_rollup search_path=pg_catalog, public work_mem=128MB enable_nestloop=off",
             "enqueue_all of pytake_owner search_path=pg_catalog, public",
             "failing_webhook_endpoints of pytake_dispatch search_path=pg_catalog, public",
@@ -266,9 +281,20 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
             "forget_policy_changes of pytake_owner search_path=pg_catalog, public",
             "keep_up_usage of pytake_owner search_path=pg_catalog, public",
             "lease_webhooks of pytake_dispatch search_path=pg_catalog, public enable_seqscan=off enable_bitmapscan=off",
+            "lock_due_drafts of pytake_billing search_path=pg_catalog, public",
+            "lock_due_subscriptions of pytake_billing search_path=pg_catalog, public",
+            "lock_ending_trials of pytake_billing search_path=pg_catalog, public",
+            "parked_subscriptions of pytake_billing search_path=pg_catalog, public",
+            "pay_as_you_go_tenants of pytake_billing search_path=pg_catalog, public",
+            "receivables of pytake_billing search_path=pg_catalog, public plan_cache_mode=force_custom_plan work_mem=128MB jit=off",
             "record_policy_change of pytake_owner search_path=pg_catalog, public",
+            "recurring_revenue of pytake_billing search_path=pg_catalog, public",
+            "recurring_subscriptions of pytake_billing search_path=pg_catalog, public",
             "release_webhooks of pytake_dispatch search_path=pg_catalog, public enable_seqscan=off",
             "report_usage of pytake_rollup search_path=pg_catalog, public",
+            "revenue_by_day of pytake_billing search_path=pg_catalog, public",
+            "revenue_by_plan of pytake_billing search_path=pg_catalog, public plan_cache_mode=force_custom_plan work_mem=128MB jit=off",
+            "revenue_kept of pytake_billing search_path=pg_catalog, public",
             "settle_usage of pytake_rollup search_path=pg_catalog, public work_mem=64MB",
             "settle_webhooks of pytake_dispatch search_path=pg_catalog, public enable_seqscan=off enable_bitmapscan=off",
             "submit_usage of pytake_rollup search_path=pg_catalog, public",
@@ -276,6 +302,7 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
             "submit_webhook_calls of pytake_rollup search_path=pg_catalog, public",
             "tenant_of_invitation of pytake_directory search_path=pg_catalog, public",
             "tenants_of_user of pytake_directory search_path=pg_catalog, public",
+            "trials of pytake_billing search_path=pg_catalog, public",
             "usage_arrived of pytake_rollup search_path=pg_catalog, public",
             "usage_complete_until of pytake_rollup search_path=pg_catalog, public",
             "usage_quotas of pytake_rollup search_path=pg_catalog, public",

@@ -110,10 +110,13 @@ async fn the_control_tables_are_open_to_these_roles_only() {
     ));
     expect![[r#"
         [
-            "idempotency_keys: pytake_api INSERT+SELECT+UPDATE, pytake_worker DELETE+SELECT",
+            "coupons: pytake_api SELECT, pytake_worker SELECT",
+            "document_series: pytake_api INSERT+SELECT+UPDATE, pytake_operator INSERT+SELECT+UPDATE, pytake_worker INSERT+SELECT+UPDATE",
+            "idempotency_keys: pytake_api INSERT+SELECT+UPDATE, pytake_operator INSERT+SELECT+UPDATE, pytake_worker DELETE+SELECT",
             "login_attempts: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "meters: pytake_api SELECT, pytake_rollup SELECT, pytake_worker SELECT",
             "operator_events: pytake_operator INSERT+SELECT, pytake_worker INSERT",
+            "plan_charges: pytake_api SELECT, pytake_worker SELECT",
             "plan_prices: pytake_api SELECT, pytake_worker SELECT",
             "plan_versions: pytake_api SELECT, pytake_edge_views SELECT, pytake_worker SELECT",
             "platform_credentials: pytake_api SELECT, pytake_operator SELECT",

@@ -266,8 +266,8 @@ impl Fleet {
              INSERT INTO tenants (id, name, subdomain, status, created_at, updated_at)
              VALUES ('{id}', 'T', 'tenant-{number}', 'Active', now(), now());
              INSERT INTO subscriptions (tenant_id, id, plan, plan_version, cycle, currency, status,
-                 started_at, period_start, period_end)
-             VALUES ('{id}', '{id}', 'Enterprise', {version}, 'Monthly', 'USD', 'Active', now(),
+                 started_at, anchor, period_start, period_end)
+             VALUES ('{id}', '{id}', 'Enterprise', {version}, 'Monthly', 'USD', 'Active', now(), now(),
                  now(), now() + interval '1 month');
              INSERT INTO users (id, email, name, created_at)
              VALUES ('{id}', 'owner@t{number}.example', 'T', now());

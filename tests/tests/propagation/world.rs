@@ -36,8 +36,8 @@ pub(crate) async fn database() -> TestDatabase {
             "INSERT INTO tenants (id, name, subdomain, status, created_at, updated_at)
              VALUES ('{id}', 'T', 'tenant-{number}', 'Active', now(), now());
              INSERT INTO subscriptions (tenant_id, id, plan, plan_version, cycle, currency, status,
-                 started_at, period_start, period_end)
-             VALUES ('{id}', '{id}', 'Pro', 1, 'Monthly', 'USD', 'Active', now(), now(),
+                 started_at, anchor, period_start, period_end)
+             VALUES ('{id}', '{id}', 'Pro', 1, 'Monthly', 'USD', 'Active', now(), now(), now(),
                  now() + interval '1 month');
              INSERT INTO users (id, email, name, created_at)
              VALUES ('{id}', 'user-{number}@a.example', 'U', now());

@@ -1,12 +1,14 @@
 //! How each limit of a tenant stands, as the edges keep it.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use domain::id::TenantId;
 use limits::{CellKey, Rule, WINDOW_SECS};
 use serde::Serialize;
-use store::catalogue::PlanTerms;
-use store::subscriptions::Subscription;
+use store::billing::turn;
+use store::catalogue::PlanVersion;
+use store::subscriptions::Running;
 use store::{TenantTx, api_keys};
 use utoipa::ToSchema;
 
@@ -50,10 +52,11 @@ pub(super) struct Limit {
 /// The limits of the tenant of `tx`.
 pub(super) async fn of_tenant(
     tx: &mut TenantTx,
-    subscription: &Subscription,
-    terms: &PlanTerms,
+    running: &Running,
+    plan: &PlanVersion,
 ) -> Result<Vec<Limit>, Problem> {
     let id = bits(tx.tenant_id());
+    let terms = &plan.terms;
     let limit =
         |policy: &str, key, rule| Limit { policy: policy.to_owned(), api_key_id: None, key, rule };
     let calls = Rule::PerMinute(terms.limits.api_calls_per_minute);
@@ -61,9 +64,9 @@ pub(super) async fn of_tenant(
     if let Some(slots) = terms.limits.concurrent_requests {
         found.push(limit("concurrency", CellKey::concurrency(id), Rule::Concurrent(slots)));
     }
-    let begins_at = subscription.period_start.as_second();
-    let ends_at = u64::try_from(subscription.period_end.as_second()).unwrap_or(0);
-    for (meter, permits) in terms.hard_stops() {
+    let begins_at = running.period.start.as_second();
+    let ends_at = u64::try_from(running.period.end.as_second()).unwrap_or(0);
+    for (meter, permits) in quotas(running, plan)? {
         let key = CellKey::quota(id, meter.as_str(), begins_at);
         found.push(limit(meter.as_str(), key, Rule::PerPeriod { permits, ends_at }));
     }
@@ -79,6 +82,21 @@ pub(super) async fn of_tenant(
         });
     }
     Ok(found)
+}
+
+/// The counts at which meters stop: the plan's, or what the tenant's cap affords in their place.
+fn quotas(running: &Running, plan: &PlanVersion) -> Result<BTreeMap<String, u64>, Problem> {
+    let stops = plan.terms.hard_stops().map(|(meter, count)| (meter.to_string(), count));
+    let mut quotas: BTreeMap<_, _> = stops.collect();
+    let Some(offer) = plan.offer(running.cycle, running.currency) else { return Ok(quotas) };
+    let overage = turn::overage(&offer, running.overage_allowed, running.spending_cap_minor)?;
+    for (meter, quota) in overage.quotas {
+        match quota {
+            Some(count) => quotas.insert(meter, count),
+            None => quotas.remove(&meter),
+        };
+    }
+    Ok(quotas)
 }
 
 /// How they stand. Without Redis: not known, and no failure.

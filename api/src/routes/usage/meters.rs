@@ -34,6 +34,29 @@ pub(crate) struct MeterBody {
     remaining: Option<u64>,
 }
 
+/// What there is more of than a plan allows.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct OverLimitBody {
+    /// A meter that is a level, such as `users` or `contacts`.
+    #[schema(example = "users")]
+    pub(crate) limit: String,
+    /// How much there is.
+    #[schema(example = 8)]
+    pub(crate) used: u64,
+    /// How much the plan allows.
+    #[schema(example = 5)]
+    pub(crate) allowed: u64,
+}
+
+impl MeterBody {
+    /// What of a level is past its limit, if it is.
+    pub(super) fn over_limit(self) -> Option<OverLimitBody> {
+        let (used, allowed) = self.used.zip(self.limit)?;
+        let over = self.aggregation == Aggregation::Latest.as_str() && used > allowed;
+        over.then_some(OverLimitBody { limit: self.meter, used, allowed })
+    }
+}
+
 /// What the database itself says of use.
 pub(super) struct Derived {
     /// Members and invited people.

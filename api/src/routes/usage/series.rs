@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use billing::Subscription;
 use domain::faults::Faults;
 use domain::meter::MeterName;
 use domain::time_zone::NamedTimeZone;
@@ -9,7 +10,6 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use store::subscriptions::Subscription;
 use store::usage::{Granularity, GroupBy, Point, SeriesQuery};
 use utoipa::{IntoParams, ToSchema};
 
@@ -99,9 +99,9 @@ impl UsageQuery {
             ),
         };
         // The minute in which a period begins belongs to it.
-        let second = subscription.period_start.as_second();
+        let second = subscription.period.start.as_second();
         let minute = Timestamp::from_second(second - second.rem_euclid(60));
-        let period_start = minute.unwrap_or(subscription.period_start);
+        let period_start = minute.unwrap_or(subscription.period.start);
         let from = time("/from", self.from, period_start);
         let to = time("/to", self.to, now);
         let granularity = match self.granularity.as_deref() {

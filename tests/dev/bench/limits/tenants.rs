@@ -52,8 +52,8 @@ pub(super) async fn insert(
             "INSERT INTO tenants (id, name, subdomain, status, created_at, updated_at)
              VALUES ('{id}', 'Bench', '{name}', 'Active', now(), now());
              INSERT INTO subscriptions (tenant_id, id, plan, plan_version, cycle, currency, status,
-                 started_at, period_start, period_end)
-             VALUES ('{id}', '{id}', 'Enterprise', {version}, 'Monthly', 'USD', 'Active', now(),
+                 started_at, anchor, period_start, period_end)
+             VALUES ('{id}', '{id}', 'Enterprise', {version}, 'Monthly', 'USD', 'Active', now(), now(),
                  now(), now() + interval '1 month');
              INSERT INTO users (id, email, name, created_at)
              VALUES ('{id}', 'owner@{name}.example', 'Bench', now());

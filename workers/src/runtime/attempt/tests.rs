@@ -15,10 +15,11 @@ use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 use settings::{Mail, MailTransport};
 use store::Store;
+use store::billing::Books;
 use uuid::Uuid;
 
 use super::*;
-use crate::app::Limits;
+use crate::app::{BillingWays, Limits};
 use crate::jobs::usage::roll_up::OneAtATime;
 use crate::mail::outbox::Outbox;
 use crate::metrics::Metrics;
@@ -65,6 +66,8 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
     };
     let nowhere = limits::Server::parse("redis://127.0.0.1:1").unwrap();
     let store = Store::connect_lazy(&url, 1, Duration::from_millis(10)).unwrap();
+    let installation: billing::Installation =
+        settings::Settings::load().unwrap().billing().unwrap();
     let retention = Retention { done: Duration::ZERO, dead: Duration::ZERO };
     Arc::new(App {
         store: store.clone(),
@@ -74,6 +77,8 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         mail_tokens: MailTokenKey::new(&SymmetricKey::new(Secret::new([1; 32]))),
         public_url: "http://localhost".to_owned(),
         account_url: None,
+        books: Books::new(installation.terms(false).unwrap()),
+        billing: BillingWays { sandbox: false, trial_notice: Duration::ZERO },
         webhooks: Courier::idle(),
         sealer: Sealer::new(Box::new(FileKeyProvider::new(vec![Secret::new([1; 32])]))),
         outbox: Outbox::open(&mail).unwrap(),

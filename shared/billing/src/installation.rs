@@ -1,0 +1,129 @@
+//! `[billing]` of the settings, as every process that bills reads it. The edge, which does not, never parses it.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use crate::issuer::Issuer;
+use crate::tax_table::{TaxTable, TaxTableError};
+use crate::terms::{Series, Terms};
+
+/// The taxes that are compiled in.
+const TAXES: &str = include_str!("../../../config/taxes.toml");
+/// Longest prefix of numbers.
+const PREFIX_LEN_MAX: usize = 10;
+
+/// `[billing]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Installation {
+    /// Whether cards are charged by the local sandbox, which takes any.
+    pub sandbox: bool,
+    /// Whether tenants may sign up with a time of their own.
+    pub test_clocks: bool,
+    issuer: Issuer,
+    prices_include_tax: bool,
+    payment_days: u16,
+    invoice_prefix: String,
+    credit_note_prefix: String,
+    test_prefix: String,
+    grace_minutes: u32,
+    trial_notice_days: u16,
+}
+
+/// Settings of billing that must not be.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallationError {
+    /// Play money for real customers.
+    #[error("billing.sandbox takes any card and no money; set it false in production")]
+    Sandbox,
+    /// Numbers of one series could be taken for those of another.
+    #[error(
+        "billing: prefixes of numbers are three different ones of at most 10 capital letters and digits"
+    )]
+    Prefixes,
+    /// The issuer collects taxes that are not known.
+    #[error("billing.issuer: {0}")]
+    Taxes(#[from] TaxTableError),
+}
+
+impl Installation {
+    /// The terms, with the taxes that are compiled in. `production`: real customers.
+    ///
+    /// # Errors
+    /// When the sandbox would charge real customers, prefixes are no prefixes, or taxes are not known.
+    pub fn terms(&self, production: bool) -> Result<Terms, InstallationError> {
+        if production && self.sandbox {
+            return Err(InstallationError::Sandbox);
+        }
+        let series = Series {
+            invoices: self.invoice_prefix.clone(),
+            credit_notes: self.credit_note_prefix.clone(),
+            tests: self.test_prefix.clone(),
+        };
+        let prefixes = [&series.invoices, &series.credit_notes, &series.tests];
+        let different = prefixes[0] != prefixes[1] && !prefixes[..2].contains(&prefixes[2]);
+        if !different || !prefixes.into_iter().all(|prefix| is_prefix(prefix)) {
+            return Err(InstallationError::Prefixes);
+        }
+        let taxes = TaxTable::parse(TAXES)?;
+        taxes.check(&self.issuer.seller())?;
+        Ok(Terms {
+            issuer: self.issuer.clone(),
+            taxes,
+            prices_include_tax: self.prices_include_tax,
+            series,
+            grace: SignedDuration::from_mins(i64::from(self.grace_minutes)),
+            payment_days: self.payment_days,
+        })
+    }
+
+    /// How long before a trial's end its owners are told.
+    #[must_use]
+    pub fn trial_notice(&self) -> Duration {
+        Duration::from_secs(u64::from(self.trial_notice_days) * 24 * 60 * 60)
+    }
+}
+
+fn is_prefix(text: &str) -> bool {
+    let capital = text.starts_with(|first: char| first.is_ascii_uppercase());
+    let rest = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    capital && text.len() <= PREFIX_LEN_MAX && text.bytes().all(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installation(test_prefix: &str, country: &str) -> Installation {
+        let text = format!(
+            "sandbox = true\ntest_clocks = false\nprices_include_tax = false\npayment_days = 14\n\
+             invoice_prefix = \"INV\"\ncredit_note_prefix = \"CN\"\ntest_prefix = {test_prefix:?}\n\
+             grace_minutes = 60\ntrial_notice_days = 3\n\
+             [issuer]\nname = \"P\"\naddress = []\ncountry = {country:?}\ntime_zone = \"Europe/Berlin\"\n"
+        );
+        toml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn production_takes_no_play_money() {
+        let installation = installation("TEST", "DE");
+        assert!(installation.terms(false).is_ok());
+        assert!(matches!(installation.terms(true), Err(InstallationError::Sandbox)));
+    }
+
+    #[test]
+    fn series_of_numbers_are_told_apart() {
+        for prefix in ["INV", "CN", "tst", "", "1A", "ABCDEFGHIJK"] {
+            let refused = installation(prefix, "DE").terms(false);
+            assert!(matches!(refused, Err(InstallationError::Prefixes)), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_of_unknown_taxes_is_refused() {
+        let refused = installation("TEST", "CH").terms(false);
+        assert!(matches!(refused, Err(InstallationError::Taxes(_))));
+    }
+}

@@ -1,0 +1,4 @@
+//! Billing by real processes on a real Postgres: what the engine cannot prove alone.
+
+mod kept;
+mod runs;

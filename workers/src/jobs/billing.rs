@@ -1,0 +1,32 @@
+//! `Billing`: from a period's end to a paid invoice. In that order: [`close`] → [`finalize`] → [`collect`]; [`run`] does
+//! it for all, [`advance`] for one tenant on a time of its own.
+
+mod advance;
+mod close;
+mod collect;
+mod finalize;
+mod run;
+mod tell;
+mod thresholds;
+mod trial_notices;
+
+use jobs::catalog::Billing;
+
+use crate::app::App;
+use crate::runtime::Perform;
+use crate::runtime::attempt::Attempt;
+use crate::runtime::outcome::Outcome;
+
+impl Perform for Billing {
+    async fn perform(self, app: &App, _attempt: &Attempt) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Run => run::run(app).await?,
+            Self::Thresholds => thresholds::bill_all(app).await?,
+            Self::Advance { tenant_id } => advance::advance(app, tenant_id).await?,
+            Self::Collect { tenant_id, invoice_id } => {
+                collect::collect(app, tenant_id, invoice_id).await?;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}

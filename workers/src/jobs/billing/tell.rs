@@ -1,0 +1,93 @@
+//! What billing tells of: the audit trail, the tenant's endpoints, its owners.
+
+use billing::{Subscription, SubscriptionStatus};
+use domain::event::{Action, ActorKind};
+use domain::id::{AuditEventId, WebhookMessageId};
+use jiff::Timestamp;
+use jobs::catalog::{Owner, SendEmail};
+use jobs::{Options, enqueue};
+use serde_json::Value;
+use store::audit_events::{self, Actor, NewAuditEvent};
+use store::webhook_messages::{self, Audience, NewMessage};
+use store::{TenantTx, memberships};
+use webhooks::events::Event;
+use webhooks::events::billing::{SubscriptionCanceled, SubscriptionData, SubscriptionUpdated};
+
+use crate::app::App;
+
+/// Records what the platform did.
+pub(super) async fn audit(
+    tx: &mut TenantTx,
+    action: Action,
+    target: String,
+    changes: Value,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let actor = Actor { kind: ActorKind::System, id: None, address: None, request_id: None };
+    let id = AuditEventId::new(now, rand::random());
+    let event = NewAuditEvent { id, at: now, action, target, changes };
+    audit_events::record(tx, &actor, &event).await?;
+    Ok(())
+}
+
+/// Tells the tenant's endpoints, once for each `uid`.
+pub(super) async fn endpoints<E: Event>(
+    app: &App,
+    tx: &mut TenantTx,
+    event: &E,
+    uid: String,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let mut message = NewMessage::of(WebhookMessageId::new(now, rand::random()), event, now)?;
+    message.uid = Some(uid);
+    webhook_messages::publish(tx, &app.sealer, &message, Audience::Subscribers, now).await?;
+    Ok(())
+}
+
+/// Tells the tenant's owners, once each for each `occasion`.
+pub(super) async fn owners(
+    tx: &mut TenantTx,
+    occasion: &str,
+    message: impl Fn(Owner) -> SendEmail,
+) -> anyhow::Result<()> {
+    let tenant_id = tx.tenant_id();
+    for membership_id in memberships::owners(tx).await? {
+        let key = format!("{occasion} {membership_id}");
+        let options = Options { idempotency_key: Some(key), ..Options::default() };
+        enqueue(tx, &message(Owner { tenant_id, membership_id }), options).await?;
+    }
+    Ok(())
+}
+
+/// What endpoints are told of a subscription.
+pub(super) fn data(subscription: &Subscription) -> SubscriptionData {
+    let (status, trial_ends_at) = match subscription.status {
+        SubscriptionStatus::Trialing { ends_at } => ("Trialing", Some(ends_at.to_string())),
+        SubscriptionStatus::Active => ("Active", None),
+    };
+    SubscriptionData {
+        subscription_id: subscription.id.to_string(),
+        plan: subscription.plan.to_string(),
+        cycle: subscription.cycle.to_string(),
+        status: status.to_owned(),
+        period_end: subscription.period.end.to_string(),
+        trial_ends_at,
+        next_plan: subscription.scheduled.map(|scheduled| scheduled.target().0.to_string()),
+    }
+}
+
+/// Tells of a subscription that changed, or ended: then the free plan follows.
+pub(super) async fn subscription(
+    app: &App,
+    tx: &mut TenantTx,
+    after: &Subscription,
+    ended: bool,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let uid = |what: &str| format!("{what} {} {}", after.id, after.period.start);
+    if ended {
+        let canceled = SubscriptionData { status: "Canceled".to_owned(), ..data(after) };
+        endpoints(app, tx, &SubscriptionCanceled(canceled), uid("canceled"), now).await?;
+    }
+    endpoints(app, tx, &SubscriptionUpdated(data(after)), uid("updated"), now).await
+}
