@@ -121,6 +121,8 @@ pub fn credit_note(
     // together no more can be taken back than they come to.
     let mut whole_left =
         lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.left_minor()));
+    let taxes = lines.iter().map(|line| line.tax_minor.saturating_sub(line.credited_tax_minor));
+    let mut tax_left = taxes.fold(0_i64, i64::saturating_add);
     let mut taken: Vec<CreditNoteLine> = Vec::with_capacity(wished.len());
     for (number, net_minor) in wished.iter().copied() {
         let line = lines.iter().find(|line| line.line == number);
@@ -137,14 +139,16 @@ pub fn credit_note(
         if net_minor > left_minor {
             return Err(CreditNoteError::TooMuch { line: number, left_minor });
         }
+        let tax_minor = tax(line, &taken, before, net_minor)?.min(tax_left.max(0));
         taken.push(CreditNoteLine {
             line: number,
             description: line.description.clone(),
             net_minor,
-            tax_minor: tax(line, &taken, before, net_minor)?,
+            tax_minor,
             tax: line.tax.clone(),
         });
         whole_left = whole.checked_sub(net_minor);
+        tax_left -= tax_minor;
     }
     if taken.is_empty() {
         return Err(CreditNoteError::Empty);

@@ -31,8 +31,144 @@ async fn an_upgrade_is_in_force_at_once() {
             "to_billing_cycle": "Yearly",
             "to_plan": "Enterprise"
           },
+          "invoice": {
+            "created_at": "<time>",
+            "credit_applied": {
+              "amount_minor": 0,
+              "currency": "USD"
+            },
+            "credited": {
+              "amount_minor": 0,
+              "currency": "USD"
+            },
+            "customer": {
+              "address": [],
+              "country": null,
+              "email": null,
+              "name": "acme Inc",
+              "region": null,
+              "tax_id": null
+            },
+            "discount": {
+              "amount_minor": 0,
+              "currency": "USD"
+            },
+            "due": {
+              "amount_minor": 299000,
+              "currency": "USD"
+            },
+            "due_on": "2026-12-09",
+            "finalizes_at": null,
+            "id": "inv_…",
+            "issued_on": "2026-11-25",
+            "issuer": {
+              "address": [
+                "1 Example Street",
+                "Example Town"
+              ],
+              "country": "US",
+              "email": null,
+              "name": "PyTake",
+              "region": null,
+              "tax_id": null
+            },
+            "kind": "Adjustment",
+            "lines": [
+              {
+                "amount": {
+                  "amount_minor": 299000,
+                  "currency": "USD"
+                },
+                "description": "Enterprise, yearly",
+                "detail": "",
+                "discount": {
+                  "amount_minor": 0,
+                  "currency": "USD"
+                },
+                "line": 1,
+                "net": {
+                  "amount_minor": 299000,
+                  "currency": "USD"
+                },
+                "period_end": "<time>",
+                "period_start": "<time>",
+                "quantity": 1,
+                "rule": {
+                  "cycle": "Yearly",
+                  "plan": "Enterprise",
+                  "price_minor": 299000,
+                  "rule": "fee",
+                  "service": {
+                    "end": "<time>",
+                    "start": "<time>"
+                  },
+                  "version": 1,
+                  "whole": {
+                    "end": "<time>",
+                    "start": "<time>"
+                  }
+                },
+                "tax": {
+                  "amount_minor": 0,
+                  "currency": "USD"
+                },
+                "tax_terms": {
+                  "category": "outside_scope",
+                  "inclusive": false,
+                  "jurisdiction": null,
+                  "note": null,
+                  "rate": "0 %"
+                },
+                "unit": "year",
+                "unit_price": "2990.00"
+              }
+            ],
+            "net": {
+              "amount_minor": 299000,
+              "currency": "USD"
+            },
+            "number": "INV-2026-000001",
+            "paid": {
+              "amount_minor": 0,
+              "currency": "USD"
+            },
+            "payments": [],
+            "period_end": "<time>",
+            "period_start": "<time>",
+            "status": "Open",
+            "subtotal": {
+              "amount_minor": 299000,
+              "currency": "USD"
+            },
+            "tax": {
+              "amount_minor": 0,
+              "currency": "USD"
+            },
+            "tax_groups": [
+              {
+                "base": {
+                  "amount_minor": 299000,
+                  "currency": "USD"
+                },
+                "category": "outside_scope",
+                "inclusive": false,
+                "jurisdiction": null,
+                "note": null,
+                "rate": "0 %",
+                "tax": {
+                  "amount_minor": 0,
+                  "currency": "USD"
+                }
+              }
+            ],
+            "total": {
+              "amount_minor": 299000,
+              "currency": "USD"
+            }
+          },
           "subscription": {
             "billing_cycle": "Yearly",
+            "cancels_at": null,
             "current_period_end": "<time>",
             "current_period_start": "<time>",
             "id": "sub_…",
