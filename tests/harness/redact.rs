@@ -38,6 +38,17 @@ fn word(text: &str) -> String {
     if text.parse::<jiff::Timestamp>().is_ok() {
         return "<time>".into();
     }
+    if text.len() == "2026-11-25".len() && text.parse::<jiff::civil::Date>().is_ok() {
+        return "<date>".into();
+    }
+    // A document's number: INV-2026-000042.
+    let mut parts = text.splitn(3, '-');
+    if let (Some(series), Some(year), Some(sequence)) = (parts.next(), parts.next(), parts.next())
+        && year.len() == 4
+        && [year, sequence].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        return format!("{series}-<year>-{sequence}");
+    }
     text.to_owned()
 }
 
@@ -53,8 +64,13 @@ mod tests {
             "at": "2026-11-23T10:00:00Z",
             "key": "pk_abc",
             "name": "Acme",
+            "on": "2026-11-25",
+            "number": "INV-2026-000042",
         });
-        let expected = json!({"id": "tenant_…", "at": "<time>", "key": "pk_…", "name": "Acme"});
+        let expected = json!({
+            "id": "tenant_…", "at": "<time>", "key": "pk_…", "name": "Acme", "on": "<date>",
+            "number": "INV-<year>-000042",
+        });
         assert_eq!(redact(&answer), redact(&expected));
     }
 }

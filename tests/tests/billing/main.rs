@@ -2,3 +2,4 @@
 
 mod kept;
 mod runs;
+mod test_clock;
