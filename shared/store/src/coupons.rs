@@ -45,7 +45,8 @@ pub(crate) async fn put(
         VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (code) DO UPDATE SET discount = excluded.discount, duration = excluded.duration,
             expires_at = excluded.expires_at,
-            redemptions_max = greatest(excluded.redemptions_max, coupons.redemptions)",
+            redemptions_max = CASE WHEN excluded.redemptions_max IS NOT NULL
+                THEN greatest(excluded.redemptions_max, coupons.redemptions) END",
         code,
         Json(terms.discount) as _,
         Json(terms.duration) as _,

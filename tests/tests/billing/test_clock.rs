@@ -41,6 +41,8 @@ impl Life {
         self.actor.post(&self.path("/test-clock/advance"), body).await.expect(202);
         let path = self.path("/test-clock");
         let ready = poll_async(BOUND, async || {
+            // Within what a small plan allows a minute.
+            tokio::time::sleep(Duration::from_secs(1)).await;
             let clock = self.actor.get(&path).await.expect(200).json();
             (clock["status"] == "ready").then_some(())
         });

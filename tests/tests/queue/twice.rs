@@ -18,6 +18,10 @@ async fn written(admin: &mut PgConnection) -> String {
             'hours', (SELECT jsonb_agg(to_jsonb(h) ORDER BY h) FROM usage_hours AS h),
             'days', (SELECT jsonb_agg(to_jsonb(d) ORDER BY d) FROM usage_days AS d),
             'periods', (SELECT jsonb_agg(to_jsonb(p) ORDER BY p) FROM usage_periods AS p),
+            'invoices', (SELECT jsonb_agg(to_jsonb(i) ORDER BY i) FROM invoices AS i),
+            'payments', (SELECT jsonb_agg(to_jsonb(p) ORDER BY p) FROM payments AS p),
+            'books', (SELECT jsonb_agg(to_jsonb(e) ORDER BY e) FROM ledger_entries AS e),
+            'documents', (SELECT jsonb_agg(to_jsonb(d) ORDER BY d) FROM invoice_documents AS d),
             'events', (SELECT count(*) FROM audit_events))::text";
     sqlx::query_scalar(sql).fetch_one(admin).await.expect("what is written")
 }
@@ -35,6 +39,8 @@ async fn every_job_that_is_done_may_run_again_and_changes_nothing() {
     .await;
     let owner = app.tenant("acme", "Pro").await;
     owner.invite("jane@acme.com").await;
+    let wish = json!({"new_plan": "Enterprise", "payment_method": "card_1234567890"});
+    owner.post(&owner.path("/upgrade"), wish).await.expect(200);
     let (_, application) = app.application();
     let event = json!({
         "specversion": "1.0", "id": "run-1", "source": "/test", "type": "automation_runs",
@@ -46,6 +52,7 @@ async fn every_job_that_is_done_may_run_again_and_changes_nothing() {
         let admin = &mut *connection.lock().await;
         let sql = "SELECT NOT EXISTS (SELECT FROM apalis.jobs WHERE status <> 'Done')
             AND EXISTS (SELECT FROM usage_periods WHERE meter = 'automation_runs' AND quantity = 3)
+            AND EXISTS (SELECT FROM invoice_documents) AND EXISTS (SELECT FROM payments)
             AND NOT EXISTS (SELECT FROM usage_batches WHERE rolled_up_at IS NULL)";
         let settled: bool = sqlx::query_scalar(sql).fetch_one(admin).await.expect("an answer");
         settled.then_some(())
