@@ -1,20 +1,18 @@
 //! A tenant's subscription as handlers change it: loaded at the tenant's own time, and each step stored with the invoice
 //! and the jobs that follow from it.
 
-use billing::{Subscription, SubscriptionStatus, Turn};
-use domain::id::{InvoiceId, SubscriptionChangeId, TenantId};
-use domain::plan::{BillingCycle, PlanName};
+use billing::{Subscription, Turn};
+use domain::id::{InvoiceId, SubscriptionChangeId};
 use domain::problem::ProblemKind;
 use jiff::Timestamp;
-use jobs::catalog::{Billing, Documents};
+use jobs::catalog::Billing;
 use jobs::{Options, enqueue};
 use serde::Serialize;
 use store::billing::account::{self, Loaded};
 use store::billing::finalize::finalize;
 use store::billing::turn::{self, Ids};
-use store::{TenantTx, Tx, invoices};
+use store::{TenantTx, invoices};
 use utoipa::ToSchema;
-use webhooks::events::billing::SubscriptionData;
 
 use crate::app::{App, random};
 use crate::problem::Problem;
@@ -82,28 +80,14 @@ pub(crate) async fn carry_out(
         invoice = finalized.map(|finalized| finalized.id);
     }
     if let Some(id) = invoice {
-        follow_up(tx, id).await?;
+        collect(tx, id).await?;
     }
     Ok(Changed { change: ChangeBody::new(ids.change, &loaded.running, turn), invoice })
 }
 
-/// Has an invoice that was finalised collected and rendered.
-pub(crate) async fn follow_up(tx: &mut TenantTx, id: InvoiceId) -> Result<(), store::Error> {
-    let tenant_id = tx.tenant_id();
-    collect(tx, tenant_id, id).await?;
-    let document = Documents::Invoice { tenant_id, invoice_id: id };
-    let once = Options { idempotency_key: Some(id.to_string()), ..Options::default() };
-    enqueue(tx, &document, once).await?;
-    Ok(())
-}
-
-/// Has endpoints and owners told of how an invoice stands, and what is due of it collected.
-pub(crate) async fn collect(
-    tx: &mut impl Tx,
-    tenant_id: TenantId,
-    invoice_id: InvoiceId,
-) -> Result<(), store::Error> {
-    let job = Billing::Collect { tenant_id, invoice_id };
+/// Has endpoints and owners told of how an invoice stands, it rendered, and what is due of it collected.
+pub(crate) async fn collect(tx: &mut TenantTx, invoice_id: InvoiceId) -> Result<(), store::Error> {
+    let job = Billing::Collect { tenant_id: tx.tenant_id(), invoice_id };
     enqueue(tx, &job, Options::default()).await?;
     Ok(())
 }
@@ -125,7 +109,7 @@ pub(crate) struct ChangeBody {
 
 impl ChangeBody {
     fn new(id: SubscriptionChangeId, before: &Subscription, turn: &Turn) -> Self {
-        let (plan, cycle) = target(&turn.after);
+        let (plan, cycle) = turn.after.target();
         Self {
             id: id.to_string(),
             kind: turn.change.map_or("", billing::ChangeKind::as_str),
@@ -133,40 +117,7 @@ impl ChangeBody {
             to_plan: plan.as_str(),
             from_billing_cycle: before.cycle.as_str(),
             to_billing_cycle: cycle.as_str(),
-            effective_at: effective_at(turn).to_string(),
+            effective_at: turn.effective_at().to_string(),
         }
-    }
-}
-
-/// When a step holds from.
-pub(crate) fn effective_at(turn: &Turn) -> Timestamp {
-    if turn.after.scheduled.is_some() { turn.after.period.end } else { turn.at }
-}
-
-/// Plan and cycle after what is scheduled.
-pub(crate) fn target(subscription: &Subscription) -> (PlanName, BillingCycle) {
-    let scheduled = subscription.scheduled.map(billing::Scheduled::target);
-    scheduled.unwrap_or((subscription.plan, subscription.cycle))
-}
-
-/// What webhooks say of a subscription.
-pub(crate) fn told(subscription: &Subscription) -> SubscriptionData {
-    let (status, trial_ends_at) = status(subscription);
-    SubscriptionData {
-        subscription_id: subscription.id.to_string(),
-        plan: subscription.plan.to_string(),
-        cycle: subscription.cycle.to_string(),
-        status: status.to_owned(),
-        period_end: subscription.period.end.to_string(),
-        trial_ends_at,
-        next_plan: subscription.scheduled.map(|scheduled| scheduled.target().0.to_string()),
-    }
-}
-
-/// Its state, and when its trial ends.
-pub(crate) fn status(subscription: &Subscription) -> (&'static str, Option<String>) {
-    match subscription.status {
-        SubscriptionStatus::Trialing { ends_at } => ("Trialing", Some(ends_at.to_string())),
-        SubscriptionStatus::Active => ("Active", None),
     }
 }

@@ -45,7 +45,7 @@ pub use environment::variable;
 pub use kills::{Kills, Outcome as KillsOutcome};
 pub use leash::{Leash, Spawn, tail};
 pub use mailbox::{Mail, Mailbox};
-pub use month_end::{Came, MonthEnd, TOTAL_MINOR};
+pub use month_end::{Came, MonthEnd};
 pub use ports::{Port, reserve};
 pub use postgres::{Durability, Postgres};
 pub use programs::{POSTGRES_MAJOR_MIN, PostgresPrograms, find_redis};

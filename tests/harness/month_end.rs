@@ -11,7 +11,7 @@ use crate::wait::poll_async;
 use crate::worker_fleet::{FleetOptions, WorkerFleet};
 
 /// What the fee and the use of one tenant come to, in minor units: 29,900, and 4.00 + 0.02 + 2.50 + 12.34.
-pub const TOTAL_MINOR: i64 = 29_900 + 400 + 2 + 250 + 1_234;
+const TOTAL_MINOR: i64 = 29_900 + 400 + 2 + 250 + 1_234;
 
 /// A plan with a fee and four charges, five lines an invoice. Its version is one that no catalogue has.
 const PLAN: &str = r#"

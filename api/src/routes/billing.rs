@@ -15,7 +15,6 @@ use store::subscriptions::{self, Running};
 use store::{TenantTx, billing_profiles, invoices};
 use utoipa::ToSchema;
 
-use crate::account::{status, target};
 use crate::app::App;
 use crate::authorized::{Authorized, needs};
 use crate::problem::Problem;
@@ -63,7 +62,7 @@ pub(crate) struct ScheduledChange {
 impl SubscriptionBody {
     /// `payable`: whether there is a way to pay; `terms`: those of its version of the plan.
     pub(crate) fn new(subscription: &Subscription, payable: bool, terms: &PlanTerms) -> Self {
-        let (status, trial_ends_at) = status(subscription);
+        let status = subscription.status;
         let ends_at = subscription.period.end.to_string();
         let (scheduled_change, cancels_at) = match subscription.scheduled {
             None => (None, None),
@@ -77,8 +76,8 @@ impl SubscriptionBody {
             id: subscription.id.to_string(),
             plan: subscription.plan.as_str(),
             billing_cycle: subscription.cycle.as_str(),
-            status,
-            trial_ends_at,
+            status: status.as_str(),
+            trial_ends_at: status.trial_ends_at().map(|at| at.to_string()),
             current_period_start: subscription.period.start.to_string(),
             current_period_end: ends_at,
             price: terms.price(subscription.cycle, subscription.currency).map(MoneyBody::from),
@@ -158,7 +157,7 @@ pub(crate) async fn show(
 /// The period's end, if anything is to be billed then.
 fn next_invoice_at(running: &Running, offer: Option<&Offer>) -> Option<String> {
     let offer = offer.filter(|offer| !offer.is_free())?;
-    let (next, _) = target(running);
+    let (next, _) = running.target();
     let ends = next == PlanName::Free;
     let billed = if running.is_trialing() {
         // A trial without a way to pay ends on the free plan.

@@ -7,10 +7,11 @@ use domain::event::Action;
 use domain::problem::ProblemKind;
 use http::StatusCode;
 use serde::Serialize;
+use store::subscriptions::told;
 use utoipa::ToSchema;
 use webhooks::events::billing::SubscriptionUpdated;
 
-use crate::account::{self, ChangeBody, told};
+use crate::account::{self, ChangeBody};
 use crate::app::App;
 use crate::authorized::{Authorized, needs};
 use crate::events;

@@ -128,7 +128,7 @@ pub(crate) async fn put(
 
     keep(&app, &mut tx, running.id, &body.value).await?;
     for invoice in invoices::open(&mut tx).await? {
-        account::collect(&mut tx, auth.tenant_id, invoice).await?;
+        account::collect(&mut tx, invoice).await?;
     }
     let changes = json!({ "replaced": running.payment_method_sealed.is_some() });
     let (action, target) = (Action::PaymentMethodSet, running.id);
@@ -177,7 +177,7 @@ pub(crate) async fn delete(
 /// Whether the subscription as it is will ask for money. A trial without a way to pay ends on the free plan; what is to
 /// end and charges for no use asks for nothing more.
 fn costs(loaded: &Loaded) -> bool {
-    let (plan, _) = account::target(&loaded.running);
+    let (plan, _) = loaded.running.target();
     let ends = plan == PlanName::Free && loaded.offer.charges.is_empty();
     !loaded.offer.is_free() && !loaded.running.is_trialing() && !ends
 }

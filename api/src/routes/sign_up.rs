@@ -29,7 +29,6 @@ use store::{TenantTx, test_clocks, users};
 use utoipa::ToSchema;
 use webhooks::events::billing::SubscriptionCreated;
 
-use crate::account::told;
 use crate::app::{App, random, stored};
 use crate::authorized::Anyone;
 use crate::events;
@@ -201,7 +200,8 @@ pub(crate) async fn sign_up(
     let tokens = sessions::begin(&app, &mut tx, user_id, earned, device).await?;
     let changes = json!({ "subdomain": customer.tenant.subdomain, "plan": customer.plan });
     caller.audit(&app, &mut tx, Action::TenantCreated, tenant_id, changes).await?;
-    events::publish(&app, &mut tx, &SubscriptionCreated(told(&subscription))).await?;
+    events::publish(&app, &mut tx, &SubscriptionCreated(subscriptions::told(&subscription)))
+        .await?;
     enqueue_verification(&mut tx, user_id).await?;
 
     let tenant = tenants::get(&mut tx).await?;

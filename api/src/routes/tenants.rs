@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use billing::{Subscription, SubscriptionStatus};
+use billing::Subscription;
 use domain::event::Action;
 use domain::faults::Faults;
 use domain::name::TenantName;
@@ -57,10 +57,7 @@ pub(crate) struct TenantBody {
 
 impl TenantBody {
     pub(crate) fn new(tenant: &Tenant, subscription: &Subscription) -> Self {
-        let trial_ends_at = match subscription.status {
-            SubscriptionStatus::Trialing { ends_at } => Some(ends_at.to_string()),
-            SubscriptionStatus::Active => None,
-        };
+        let trial_ends_at = subscription.status.trial_ends_at();
         Self {
             id: tenant.id.to_string(),
             name: tenant.name.clone(),
@@ -68,7 +65,7 @@ impl TenantBody {
             status: tenant.status.as_str(),
             plan: subscription.plan.as_str(),
             billing_cycle: subscription.cycle.as_str(),
-            trial_ends_at,
+            trial_ends_at: trial_ends_at.map(|at| at.to_string()),
             company_size: tenant.company_size.clone(),
             use_case: tenant.use_case.clone(),
             time_zone: tenant.time_zone.clone(),

@@ -14,10 +14,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::TenantTx;
 use store::billing::finalize;
+use store::subscriptions::told;
 use utoipa::ToSchema;
 use webhooks::events::billing::SubscriptionUpdated;
 
-use crate::account::{self, ChangeBody, effective_at, told};
+use crate::account::{self, ChangeBody};
 use crate::app::{App, stored};
 use crate::authorized::{Authorized, needs};
 use crate::events;
@@ -169,7 +170,7 @@ pub(crate) async fn upgrade(
         payment_methods::keep(&app, &mut tx, step.loaded.running.id, method).await?;
     }
     for invoice in &step.billed_before {
-        account::follow_up(&mut tx, *invoice).await?;
+        account::collect(&mut tx, *invoice).await?;
     }
     let done = account::carry_out(&app, &mut tx, &step.loaded, &step.turn, step.now).await?;
     let changes = serde_json::to_value(&done.change).map_err(Problem::internal)?;
@@ -206,7 +207,7 @@ async fn show_preview(app: &App, mut tx: TenantTx, wish: &Wish) -> Result<Respon
 
     let preview = UpgradePreview {
         subscription: SubscriptionBody::new(after, payable, &in_force.terms),
-        effective_at: effective_at(&step.turn).to_string(),
+        effective_at: step.turn.effective_at().to_string(),
         invoice: invoice.as_ref().map(PreviewInvoiceBody::new),
         proration_date: step.at.to_string(),
         subscription_version: step.version,

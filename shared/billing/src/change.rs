@@ -133,9 +133,8 @@ pub fn change(
     let target = (wished.plan, wished.cycle);
     let same = target == (current.plan, current.cycle);
     let trialing = current.is_trialing();
-    let coming = current.scheduled.map_or((current.plan, current.cycle), Scheduled::target);
     // Asking for the plan on trial ends the trial: that is how one converts early.
-    if coming == target && !(trialing && same) {
+    if current.target() == target && !(trialing && same) {
         return Ok(Decision::Unchanged);
     }
     if !wished.is_free() && !account.payable {
@@ -229,6 +228,12 @@ pub fn close(
 }
 
 impl Turn {
+    /// When what was changed holds from: at once, or from the period's end.
+    #[must_use]
+    pub fn effective_at(&self) -> Timestamp {
+        if self.after.scheduled.is_some() { self.after.period.end } else { self.at }
+    }
+
     /// A step that bills nothing.
     fn plain(at: Timestamp, kind: ChangeKind, after: Subscription) -> Self {
         Self { at, change: Some(kind), after, draft: None, waits: false, movement: None }

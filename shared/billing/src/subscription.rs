@@ -57,6 +57,26 @@ pub enum SubscriptionStatus {
     Active,
 }
 
+impl SubscriptionStatus {
+    /// The stored and told spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trialing { .. } => "Trialing",
+            Self::Active => "Active",
+        }
+    }
+
+    /// When the trial ends, while there is one.
+    #[must_use]
+    pub const fn trial_ends_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Trialing { ends_at } => Some(ends_at),
+            Self::Active => None,
+        }
+    }
+}
+
 /// What happens at the running period's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scheduled {
@@ -105,6 +125,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// The plan and cycle that it has, or will have after what is scheduled.
+    #[must_use]
+    pub fn target(&self) -> (PlanName, BillingCycle) {
+        self.scheduled.map_or((self.plan, self.cycle), Scheduled::target)
+    }
+
     /// Whether it is in its trial.
     #[must_use]
     pub const fn is_trialing(&self) -> bool {

@@ -7,6 +7,7 @@ use domain::plan::{BillingCycle, PlanName};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
+use webhooks::events::billing::SubscriptionData;
 
 use crate::error::Error;
 use crate::tenant_tx::{TenantTx, Tx};
@@ -67,7 +68,7 @@ pub async fn insert(
     subscription: &Subscription,
     on_test_clock: bool,
 ) -> Result<(), Error> {
-    let (status, trial_ends_at) = columns(subscription.status);
+    let status = subscription.status;
     sqlx::query!(
         "INSERT INTO subscriptions (tenant_id, id, plan, plan_version, cycle, currency, status, started_at,
             trial_ends_at, anchor, period_start, period_end, on_test_clock)
@@ -78,9 +79,9 @@ pub async fn insert(
         subscription.plan_version,
         subscription.cycle.as_str(),
         subscription.currency.as_str(),
-        status,
+        status.as_str(),
         subscription.started_at.to_sqlx() as _,
-        trial_ends_at.map(ToSqlx::to_sqlx) as _,
+        status.trial_ends_at().map(ToSqlx::to_sqlx) as _,
         subscription.anchor.to_sqlx() as _,
         subscription.period.start.to_sqlx() as _,
         subscription.period.end.to_sqlx() as _,
@@ -163,7 +164,7 @@ pub async fn get_for_update(tx: &mut TenantTx) -> Result<Running, Error> {
 /// # Errors
 /// `NotFound` when it is gone.
 pub async fn update(tx: &mut TenantTx, subscription: &Subscription) -> Result<(), Error> {
-    let (status, trial_ends_at) = columns(subscription.status);
+    let status = subscription.status;
     let (next, cancels) = match subscription.scheduled {
         Some(Scheduled::Change(plan, cycle)) => (Some((plan, cycle)), false),
         Some(Scheduled::Cancel) => (None, true),
@@ -180,8 +181,8 @@ pub async fn update(tx: &mut TenantTx, subscription: &Subscription) -> Result<()
         subscription.plan.as_str(),
         subscription.plan_version,
         subscription.cycle.as_str(),
-        status,
-        trial_ends_at.map(ToSqlx::to_sqlx) as _,
+        status.as_str(),
+        status.trial_ends_at().map(ToSqlx::to_sqlx) as _,
         subscription.anchor.to_sqlx() as _,
         i32::try_from(subscription.period_index).unwrap_or(i32::MAX),
         subscription.period.start.to_sqlx() as _,
@@ -345,9 +346,17 @@ pub async fn insert_movement(
     Ok(())
 }
 
-const fn columns(status: SubscriptionStatus) -> (&'static str, Option<Timestamp>) {
-    match status {
-        SubscriptionStatus::Trialing { ends_at } => ("Trialing", Some(ends_at)),
-        SubscriptionStatus::Active => ("Active", None),
+/// What webhooks say of a subscription.
+#[must_use]
+pub fn told(subscription: &Subscription) -> SubscriptionData {
+    let status = subscription.status;
+    SubscriptionData {
+        subscription_id: subscription.id.to_string(),
+        plan: subscription.plan.to_string(),
+        cycle: subscription.cycle.to_string(),
+        status: status.as_str().to_owned(),
+        period_end: subscription.period.end.to_string(),
+        trial_ends_at: status.trial_ends_at().map(|at| at.to_string()),
+        next_plan: subscription.scheduled.map(|scheduled| scheduled.target().0.to_string()),
     }
 }

@@ -117,7 +117,7 @@ pub(crate) async fn record_payment(
             });
             let event = operator.event(&app, "payment.recorded", details);
             operator_events::record(&mut tx, &event).await?;
-            account::collect(&mut tx, tenant_id, invoice_id).await?;
+            account::collect(&mut tx, invoice_id).await?;
             id
         }
         Recorded::Before(id) => id,
@@ -237,7 +237,7 @@ pub(crate) async fn issue_credit_note(
     let document = Documents::CreditNote { tenant_id, credit_note_id: id };
     let once = Options { idempotency_key: Some(id.to_string()), ..Options::default() };
     enqueue(&mut tx, &document, once).await?;
-    account::collect(&mut tx, tenant_id, invoice_id).await?;
+    account::collect(&mut tx, invoice_id).await?;
     let details = json!({
         "tenant": tenant_id.to_string(), "invoice": invoice_id.to_string(),
         "credit_note": id.to_string(), "total": issued.total,
@@ -340,7 +340,7 @@ async fn end(
     let tenant_id = tx.tenant_id();
     let details = json!({ "tenant": tenant_id.to_string(), "invoice": id.to_string() });
     operator_events::record(&mut tx, &operator.event(app, action, details)).await?;
-    account::collect(&mut tx, tenant_id, id).await?;
+    account::collect(&mut tx, id).await?;
     let invoice = invoices::get(&mut tx, id).await?.invoice;
     tx.commit().await?;
     Ok(Json(InvoiceBody::new(invoice)))

@@ -40,7 +40,7 @@ pub async fn carry_out(
     let before = &loaded.running.state;
     let after = &turn.after;
     subscriptions::update(tx, after).await?;
-    let target = after.scheduled.map_or((after.plan, after.cycle), |next| next.target());
+    let target = after.target();
     if let (Some(kind), false) = (turn.change, recorded) {
         let version = match after.scheduled {
             Some(_) => catalogue::newest_version(tx, target.0).await?,
@@ -53,7 +53,7 @@ pub async fn carry_out(
             from: Some((before.plan, before.cycle)),
             to: (target.0, version, target.1),
             requested_at: now,
-            effective_at: if after.scheduled.is_some() { after.period.end } else { turn.at },
+            effective_at: turn.effective_at(),
         };
         subscriptions::insert_change(tx, &change).await?;
     }

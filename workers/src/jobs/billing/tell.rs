@@ -1,6 +1,6 @@
 //! What billing tells of: the audit trail, the tenant's endpoints, its owners.
 
-use billing::{Subscription, SubscriptionStatus};
+use billing::Subscription;
 use domain::event::{Action, ActorKind};
 use domain::id::{AuditEventId, WebhookMessageId};
 use jiff::Timestamp;
@@ -8,6 +8,7 @@ use jobs::catalog::{Owner, SendEmail};
 use jobs::{Options, enqueue};
 use serde_json::Value;
 use store::audit_events::{self, Actor, NewAuditEvent};
+use store::subscriptions::told;
 use store::webhook_messages::{self, Audience, NewMessage};
 use store::{TenantTx, memberships};
 use webhooks::events::Event;
@@ -59,23 +60,6 @@ pub(super) async fn owners(
     Ok(())
 }
 
-/// What endpoints are told of a subscription.
-pub(super) fn data(subscription: &Subscription) -> SubscriptionData {
-    let (status, trial_ends_at) = match subscription.status {
-        SubscriptionStatus::Trialing { ends_at } => ("Trialing", Some(ends_at.to_string())),
-        SubscriptionStatus::Active => ("Active", None),
-    };
-    SubscriptionData {
-        subscription_id: subscription.id.to_string(),
-        plan: subscription.plan.to_string(),
-        cycle: subscription.cycle.to_string(),
-        status: status.to_owned(),
-        period_end: subscription.period.end.to_string(),
-        trial_ends_at,
-        next_plan: subscription.scheduled.map(|scheduled| scheduled.target().0.to_string()),
-    }
-}
-
 /// Tells of a subscription that changed, or ended: then the free plan follows.
 pub(super) async fn subscription(
     app: &App,
@@ -86,8 +70,8 @@ pub(super) async fn subscription(
 ) -> anyhow::Result<()> {
     let uid = |what: &str| format!("{what} {} {}", after.id, after.period.start);
     if ended {
-        let canceled = SubscriptionData { status: "Canceled".to_owned(), ..data(after) };
+        let canceled = SubscriptionData { status: "Canceled".to_owned(), ..told(after) };
         endpoints(app, tx, &SubscriptionCanceled(canceled), uid("canceled"), now).await?;
     }
-    endpoints(app, tx, &SubscriptionUpdated(data(after)), uid("updated"), now).await
+    endpoints(app, tx, &SubscriptionUpdated(told(after)), uid("updated"), now).await
 }
