@@ -16,7 +16,7 @@ CREATE TABLE plan_versions (
     webhook_retention_days smallint NOT NULL DEFAULT 7 CHECK (webhook_retention_days >= 5),
     storage_mb           bigint,
     automations          bigint,
-    -- Counts of further meters a billing period, by name; that of `messages` is messages_per_month.
+    -- Counts of further meters a month, by name; that of `messages` is messages_per_month.
     quotas               jsonb       NOT NULL DEFAULT '{}'
         CHECK (jsonb_typeof(quotas) = 'object' AND NOT quotas ? 'messages'),
     -- Meters that go on past their count.

@@ -59,7 +59,8 @@ CREATE TRIGGER policy_feed
     AFTER INSERT OR DELETE OR UPDATE OF subdomain, status, require_two_factor ON tenants
     FOR EACH ROW EXECUTE FUNCTION record_policy_change('tenant', 'id', '');
 CREATE TRIGGER policy_feed
-    AFTER INSERT OR DELETE OR UPDATE OF plan, plan_version, status, period_start, period_end, quotas ON subscriptions
+    AFTER INSERT OR DELETE OR UPDATE OF plan, plan_version, cycle, status, period_start, period_end, quotas
+    ON subscriptions
     FOR EACH ROW EXECUTE FUNCTION record_policy_change('tenant', 'tenant_id', '');
 CREATE TRIGGER policy_feed AFTER INSERT OR UPDATE OR DELETE ON ip_allowlists
     FOR EACH ROW EXECUTE FUNCTION record_policy_change('tenant', 'tenant_id', '');
@@ -109,7 +110,7 @@ GRANT EXECUTE ON FUNCTION forget_policy_changes(timestamptz) TO pytake_worker;
 -- exactly these columns, of all tenants.
 GRANT SELECT (id, subdomain, status, require_two_factor) ON tenants TO pytake_edge_views;
 CREATE POLICY edge_reads ON tenants FOR SELECT TO pytake_edge_views USING (true);
-GRANT SELECT (tenant_id, plan, plan_version, status, period_start, period_end, quotas)
+GRANT SELECT (tenant_id, plan, plan_version, cycle, status, period_start, period_end, quotas)
     ON subscriptions TO pytake_edge_views;
 CREATE POLICY edge_reads ON subscriptions FOR SELECT TO pytake_edge_views USING (true);
 GRANT SELECT (tenant_id, id, user_id, role, permissions, status) ON memberships TO pytake_edge_views;
@@ -135,10 +136,15 @@ SELECT
     subscriptions.plan,
     plan_versions.api_calls_per_minute,
     plan_versions.concurrent_requests,
-    -- Meters that stop, with their counts. What is unlimited, or goes on past its count, is not there. What the tenant
-    -- allowed its use to cost goes before what the plan says.
-    jsonb_strip_nulls((jsonb_build_object('messages', plan_versions.messages_per_month) || plan_versions.quotas)
-        - plan_versions.overage || subscriptions.quotas) AS quotas,
+    -- Meters that stop, with their counts in the period: of a year twelve times that of a month. What is unlimited, or
+    -- goes on past its count, is not there. What the tenant allowed its use to cost goes before what the plan says.
+    jsonb_strip_nulls((
+        SELECT coalesce(jsonb_object_agg(month.meter,
+            month.count::text::bigint * CASE subscriptions.cycle WHEN 'Yearly' THEN 12 ELSE 1 END), '{}')
+        FROM jsonb_each(jsonb_build_object('messages', plan_versions.messages_per_month) || plan_versions.quotas)
+            AS month (meter, count)
+        WHERE month.count <> 'null'
+    ) - plan_versions.overage || subscriptions.quotas) AS quotas,
     subscriptions.period_start,
     subscriptions.period_end,
     coalesce(ip_allowlists.networks, '{}'::cidr[]) AS networks

@@ -63,12 +63,14 @@ pub struct App {
 }
 
 /// How what is due is collected, and what is told before.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct BillingWays {
     /// Whether the local sandbox charges cards.
     pub(crate) sandbox: bool,
     /// How long before a trial's end its owners are told.
     pub(crate) trial_notice: Duration,
+    /// On which days, from the one on which an invoice is due, its owners are reminded of it.
+    pub(crate) reminder_days: Vec<i16>,
 }
 
 /// How long things may last.
@@ -117,7 +119,11 @@ impl App {
             public_url: settings.api.public_url.clone(),
             account_url: Some(settings.mail.account_url.clone()).filter(|url| !url.is_empty()),
             books: Books::new(billing.terms(production).context("settings")?),
-            billing: BillingWays { sandbox: billing.sandbox, trial_notice: billing.trial_notice() },
+            billing: BillingWays {
+                sandbox: billing.sandbox,
+                trial_notice: billing.trial_notice(),
+                reminder_days: billing.reminder_days,
+            },
             webhooks: Courier::open(settings)?,
             sealer: Sealer::new(Box::new(FileKeyProvider::new(settings.secrets.kek_file.read()?))),
             outbox: Outbox::open(&settings.mail)?,

@@ -10,7 +10,7 @@ use store::{ControlTx, Error};
 use crate::runtime::schedule::{CatchUp, Schedule};
 
 /// Every schedule.
-pub const SCHEDULES: [Schedule; 7] = [
+pub const SCHEDULES: [Schedule; 8] = [
     Schedule {
         name: "billing.run",
         every: SignedDuration::from_secs(60),
@@ -22,6 +22,12 @@ pub const SCHEDULES: [Schedule; 7] = [
         every: SignedDuration::from_hours(1),
         catch_up: CatchUp::Once,
         add: |tx, _| add(tx, Billing::Thresholds),
+    },
+    Schedule {
+        name: "billing.reminders",
+        every: SignedDuration::from_hours(1),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Billing::Remind),
     },
     Schedule {
         name: "usage.roll_up",

@@ -75,7 +75,7 @@ pub(crate) async fn current(tx: &mut TenantTx) -> Result<Usage, Problem> {
         complete_until: store::usage::complete_until(tx).await?.to_string(),
         api_calls_per_minute: plan.terms.limits.api_calls_per_minute.get(),
         concurrent_requests: plan.terms.limits.concurrent_requests.map(NonZeroU32::get),
-        meters: meters::bodies(meters, &totals, &derived, &plan.terms),
+        meters: meters::bodies(meters, &totals, &derived, &plan.terms, subscription.cycle),
         limits: Vec::new(),
         series: None,
     };
@@ -98,7 +98,7 @@ pub(crate) async fn over_limits(
     let derived = derived(tx).await?;
     let totals = store::usage::totals(tx, subscription.period.start).await?;
     let meters = store::meters::list(tx).await?;
-    let bodies = meters::bodies(meters, &totals, &derived, terms);
+    let bodies = meters::bodies(meters, &totals, &derived, terms, subscription.cycle);
     Ok(bodies.into_iter().filter_map(MeterBody::over_limit).collect())
 }
 

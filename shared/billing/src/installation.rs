@@ -30,6 +30,9 @@ pub struct Installation {
     test_prefix: String,
     grace_minutes: u32,
     trial_notice_days: u16,
+    /// Days after the one on which an invoice is due, before it where less than 0, on which owners are reminded of it
+    /// while it is open.
+    pub reminder_days: Vec<i16>,
 }
 
 /// Settings of billing that must not be.
@@ -100,7 +103,7 @@ mod tests {
         let text = format!(
             "sandbox = true\ntest_clocks = false\nprices_include_tax = false\npayment_days = 14\n\
              invoice_prefix = \"INV\"\ncredit_note_prefix = \"CN\"\ntest_prefix = {test_prefix:?}\n\
-             grace_minutes = 60\ntrial_notice_days = 3\n\
+             grace_minutes = 60\ntrial_notice_days = 3\nreminder_days = [-3, 1]\n\
              [issuer]\nname = \"P\"\naddress = []\ncountry = {country:?}\ntime_zone = \"Europe/Berlin\"\n"
         );
         toml::from_str(&text).unwrap()

@@ -81,11 +81,7 @@ fn boundary(
     if index == 0 {
         return Ok(anchor);
     }
-    let months = match cycle {
-        BillingCycle::Monthly | BillingCycle::PayAsYouGo => 1,
-        BillingCycle::Yearly => 12,
-    };
-    let span = Span::new().try_months(index * months).map_err(|_| PeriodError)?;
+    let span = Span::new().try_months(index * i64::from(cycle.months())).map_err(|_| PeriodError)?;
     let local = anchor.to_zoned(zone.clone()).datetime();
     instant(local.checked_add(span).map_err(|_| PeriodError)?, zone)
 }

@@ -94,6 +94,15 @@ impl BillingCycle {
             Self::Yearly => "year",
         }
     }
+
+    /// Months of a period.
+    #[must_use]
+    pub const fn months(self) -> u8 {
+        match self {
+            Self::Monthly | Self::PayAsYouGo => 1,
+            Self::Yearly => 12,
+        }
+    }
 }
 
 /// A count that a plan allows, or no bound. `null` on the wire means unlimited.
@@ -115,6 +124,12 @@ impl Allowance {
     #[must_use]
     pub const fn bound(self) -> Option<u64> {
         self.0
+    }
+
+    /// The allowance of so many times as long.
+    #[must_use]
+    pub fn times(self, factor: u8) -> Self {
+        Self(self.0.map(|count| count.saturating_mul(u64::from(factor))))
     }
 
     /// Whether one more than `used` is still within the plan.

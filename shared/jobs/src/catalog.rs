@@ -85,6 +85,8 @@ pub enum Billing {
     Run,
     /// Pay-as-you-go use that has come to much → an invoice within its period.
     Thresholds,
+    /// Owners are reminded of invoices that are open.
+    Remind,
     /// What `Run` does, for one tenant that lives on a time of its own, up to where its clock is to go.
     Advance {
         /// The tenant.
@@ -179,6 +181,15 @@ pub enum SendEmail {
         owner: Owner,
         /// The invoice.
         invoice_id: InvoiceId,
+    },
+    /// To an owner: an invoice is open, and due soon or since some time.
+    InvoiceReminder {
+        /// To whom.
+        owner: Owner,
+        /// The invoice.
+        invoice_id: InvoiceId,
+        /// Days after the one on which it is due, on which this was to be sent.
+        days: i16,
     },
     /// To an owner: an invoice could not be collected.
     PaymentFailed {

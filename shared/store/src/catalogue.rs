@@ -1,6 +1,7 @@
 //! The price catalogue: `config/plans.toml` in, versions in the database, and what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::num::{NonZeroU16, NonZeroU32};
 
 use billing::{Charge, Discount, Duration, Offer};
@@ -63,7 +64,7 @@ pub struct PlanTerms {
     pub trial_days: u16,
     /// What it allows.
     pub limits: PlanLimits,
-    /// Counts of further meters a billing period; that of `messages` is among the limits.
+    /// Counts of further meters a month; that of `messages` is among the limits.
     #[serde(default)]
     pub quotas: BTreeMap<MeterName, u64>,
     /// Meters that go on past their count.
@@ -100,12 +101,12 @@ impl PlanTerms {
         prices.map(|(currency, amount)| Money { amount_minor: *amount, currency: *currency })
     }
 
-    /// What the plan allows of a meter.
+    /// What the plan allows of a meter in a period of `cycle`: of a year twelve times what it allows of a month.
     #[must_use]
-    pub fn allowance(&self, meter: &MeterName) -> Allowance {
+    pub fn allowance(&self, meter: &MeterName, cycle: BillingCycle) -> Allowance {
         let limits = &self.limits;
         match meter.as_str() {
-            "messages" => limits.messages_per_month,
+            "messages" => limits.messages_per_month.times(cycle.months()),
             "contacts" => limits.contacts,
             "users" => limits.users,
             "webhook_endpoints" => limits.webhook_endpoints,
@@ -113,17 +114,21 @@ impl PlanTerms {
             "automations" => limits.automations,
             _ => {
                 let count = self.quotas.get(meter);
-                count.map_or(Allowance::UNLIMITED, |count| Allowance::at_most(*count))
+                let month = count.map_or(Allowance::UNLIMITED, |count| Allowance::at_most(*count));
+                month.times(cycle.months())
             }
         }
     }
 
-    /// The meters that stop at their count, with it.
-    pub fn hard_stops(&self) -> impl Iterator<Item = (MeterName, u64)> {
-        let messages = self.limits.messages_per_month.bound();
-        let messages = messages.map(|count| (MeterName::messages(), count));
-        let others = self.quotas.iter().map(|(meter, count)| (meter.clone(), *count));
-        messages.into_iter().chain(others).filter(|(meter, _)| !self.overage.contains(meter))
+    /// The meters that stop at their count, with it, in a period of `cycle`. The view `edge.tenants` says the same.
+    pub fn hard_stops(&self, cycle: BillingCycle) -> impl Iterator<Item = (MeterName, u64)> {
+        let messages = MeterName::messages();
+        let meters = iter::once(&messages).chain(self.quotas.keys()).cloned().collect::<Vec<_>>();
+        let stopping = meters.into_iter().filter(|meter| !self.overage.contains(meter));
+        stopping.filter_map(move |meter| {
+            let count = self.allowance(&meter, cycle).bound()?;
+            Some((meter, count))
+        })
     }
 
     /// What keeps the terms from being a plan's.
@@ -199,6 +204,11 @@ pub enum CatalogueError {
     /// What every request counts is not to be counted otherwise.
     #[error("config/plans.toml: the meter `{0}` must be counted by the edge, as \"{1}\"")]
     BuiltIn(&'static str, &'static str),
+    /// A level, such as storage, is not used up by months.
+    #[error(
+        "config/plans.toml: {0} has a count for `{1}`, which is a level and not used up; remove it from `quotas`"
+    )]
+    Level(PlanName, MeterName),
     /// What has no count does not go on past it; the name is misspelt, most likely.
     #[error(
         "config/plans.toml: {0} has no count for `{1}`; remove it from `overage` or add it to `quotas`"
@@ -226,6 +236,13 @@ impl Catalogue {
             let unknown = terms.quotas.keys().find(|name| !catalogue.meters.contains_key(*name));
             if let Some(unknown) = unknown {
                 return Err(CatalogueError::UnknownMeter(*plan, unknown.clone()));
+            }
+            let is_level = |name: &&MeterName| {
+                let aggregation = catalogue.meters.get(*name).map(|meter| meter.aggregation);
+                matches!(aggregation, Some(Aggregation::Latest | Aggregation::Max))
+            };
+            if let Some(level) = terms.quotas.keys().find(is_level) {
+                return Err(CatalogueError::Level(*plan, level.clone()));
             }
             let meters = &catalogue.meters;
             if let Some(meter) = terms.faulty_charge(|meter| meters.contains_key(meter)) {

@@ -14,6 +14,7 @@ pub mod data_keys;
 pub mod idempotency_keys;
 pub mod invitations;
 pub mod invoice_documents;
+pub mod invoice_reminders;
 pub mod invoices;
 pub mod ip_allowlists;
 pub mod login_attempts;

@@ -12,6 +12,7 @@ use domain::plan::{BillingCycle, PlanName};
 use domain::time_zone::NamedTimeZone;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::error::Error;
 use crate::tenant_tx::{ControlTx, TenantTx, Tx};
@@ -143,6 +144,8 @@ pub struct InvoiceFacts {
     pub total: Money,
     /// What is still to be paid.
     pub due: Money,
+    /// The day by which it is to be paid.
+    pub due_on: Date,
     /// What it bills.
     pub period: Period,
 }
@@ -227,7 +230,8 @@ pub async fn trial(tx: &mut TenantTx, id: SubscriptionId) -> Result<TrialFacts, 
 /// `NotFound` when there is none, or it is still a draft.
 pub async fn invoice(tx: &mut TenantTx, id: InvoiceId) -> Result<InvoiceFacts, Error> {
     let row = sqlx::query!(
-        r#"SELECT number AS "number!", status, currency, total_minor, due_minor, period_start, period_end
+        r#"SELECT number AS "number!", status, currency, total_minor, due_minor,
+            due_on AS "due_on!: jiff_sqlx::Date", period_start, period_end
         FROM invoices
         WHERE tenant_id = $1 AND id = $2 AND number IS NOT NULL AND status <> 'Draft'"#,
         tx.tenant_id() as _,
@@ -241,6 +245,7 @@ pub async fn invoice(tx: &mut TenantTx, id: InvoiceId) -> Result<InvoiceFacts, E
         status: row.status,
         total: Money { amount_minor: row.total_minor, currency },
         due: Money { amount_minor: row.due_minor, currency },
+        due_on: row.due_on.to_jiff(),
         period: Period { start: row.period_start.to_jiff(), end: row.period_end.to_jiff() },
     })
 }
@@ -285,7 +290,7 @@ pub async fn usage(
         return Err(Error::NotFound);
     }
     let terms = catalogue::get(tx, subscription.plan, subscription.plan_version).await?.terms;
-    let limit = terms.allowance(meter).bound().ok_or(Error::NotFound)?;
+    let limit = terms.allowance(meter, subscription.cycle).bound().ok_or(Error::NotFound)?;
     let known = meters::list(tx).await?.into_iter().find(|(name, _)| name == meter);
     let (_, known) = known.ok_or(Error::NotFound)?;
     let totals = usage::totals(tx, period_start).await?;
@@ -294,6 +299,6 @@ pub async fn usage(
         used: totals.get(meter.as_str()).copied().unwrap_or(0),
         limit,
         period: subscription.period,
-        stops: terms.hard_stops().any(|(stopping, _)| stopping == *meter),
+        stops: terms.hard_stops(subscription.cycle).any(|(stopping, _)| stopping == *meter),
     })
 }

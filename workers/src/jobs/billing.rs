@@ -5,6 +5,7 @@ mod advance;
 mod close;
 mod collect;
 mod finalize;
+mod reminders;
 mod run;
 mod tell;
 mod thresholds;
@@ -22,6 +23,7 @@ impl Perform for Billing {
         match self {
             Self::Run => run::run(app).await?,
             Self::Thresholds => thresholds::bill_all(app).await?,
+            Self::Remind => reminders::remind_all(app).await?,
             Self::Advance { tenant_id } => advance::advance(app, tenant_id).await?,
             Self::Collect { tenant_id, invoice_id } => {
                 collect::collect(app, tenant_id, invoice_id).await?;

@@ -75,6 +75,9 @@ async fn draft(app: &App, job: SendEmail) -> Result<Message, Undrafted> {
             owners::trial_ending(app, owner, subscription_id).await
         }
         SendEmail::Receipt { owner, invoice_id } => owners::receipt(app, owner, invoice_id).await,
+        SendEmail::InvoiceReminder { owner, invoice_id, days } => {
+            owners::invoice_reminder(app, owner, invoice_id, days).await
+        }
         SendEmail::PaymentFailed { owner, invoice_id } => {
             owners::payment_failed(app, owner, invoice_id).await
         }

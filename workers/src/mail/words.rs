@@ -1,6 +1,7 @@
 //! The words of the messages, one a file: what each says, its subject, and its two forms, whose texts are in `templates/`.
 
 mod invitation;
+mod invoice_reminder;
 mod payment_failed;
 mod receipt;
 mod reset_password;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub(crate) use invitation::Invitation;
+pub(crate) use invoice_reminder::InvoiceReminder;
 pub(crate) use payment_failed::PaymentFailed;
 pub(crate) use receipt::Receipt;
 pub(crate) use reset_password::ResetPassword;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::meter::{Aggregation, MeterName, MeterSource};
+use domain::plan::BillingCycle;
 use serde::Serialize;
 use store::catalogue::{MeterTerms, PlanTerms};
 use utoipa::ToSchema;
@@ -71,6 +72,7 @@ pub(super) fn bodies(
     totals: &BTreeMap<String, u64>,
     derived: &Derived,
     plan: &PlanTerms,
+    cycle: BillingCycle,
 ) -> Vec<MeterBody> {
     let body = |(name, terms): (MeterName, MeterTerms)| {
         let used = match (terms.source, terms.aggregation, name.as_str()) {
@@ -81,7 +83,7 @@ pub(super) fn bodies(
             (_, Aggregation::Latest, name) => totals.get(name).copied(),
             (_, _, name) => Some(totals.get(name).copied().unwrap_or(0)),
         };
-        let limit = plan.allowance(&name).bound();
+        let limit = plan.allowance(&name, cycle).bound();
         MeterBody {
             remaining: used.zip(limit).map(|(used, limit)| limit.saturating_sub(used)),
             meter: name.to_string(),

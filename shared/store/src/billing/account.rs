@@ -199,7 +199,7 @@ async fn current_fee(tx: &mut TenantTx, id: SubscriptionId) -> Result<Option<Fee
 #[must_use]
 pub fn tax(books: &Books, recipient: &Recipient, at: Timestamp) -> TaxTerms {
     let terms = &books.terms;
-    let day = at.to_zoned(terms.issuer.time_zone.zone().clone()).date();
+    let day = terms.issuer.day_of(at);
     terms.taxes.terms(
         &terms.issuer.seller(),
         &recipient.customer(),

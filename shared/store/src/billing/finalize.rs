@@ -94,7 +94,7 @@ async fn issue(
     now: Timestamp,
 ) -> Result<String, BillingError> {
     let terms = &books.terms;
-    let issued_on = now.to_zoned(terms.issuer.time_zone.zone().clone()).date();
+    let issued_on = terms.issuer.day_of(now);
     let days = i64::from(terms.payment_days);
     let due_on = issued_on.checked_add(days.days()).unwrap_or(issued_on);
     let series = if running.on_test_clock { &terms.series.tests } else { &terms.series.invoices };

@@ -60,6 +60,28 @@ fn quotas_and_overage_are_by_meter() {
 }
 
 #[test]
+fn a_year_has_the_counts_of_twelve_months_and_a_level_has_none() {
+    let terms = with("Pro", "quotas = { pages = 500 }").unwrap();
+    let terms = terms.terms(PlanName::Pro).unwrap();
+    let stops = |cycle| {
+        let stops = terms.hard_stops(cycle).map(|(meter, count)| (meter.to_string(), count));
+        stops.collect::<Vec<_>>()
+    };
+    let counts = |messages, pages| [("messages".to_owned(), messages), ("pages".to_owned(), pages)];
+    assert_eq!(stops(BillingCycle::Monthly), counts(100_000, 500));
+    assert_eq!(stops(BillingCycle::PayAsYouGo), counts(100_000, 500));
+    assert_eq!(stops(BillingCycle::Yearly), counts(1_200_000, 6_000));
+    // How many there may be at a time does not grow with it.
+    let contacts = "contacts".parse().unwrap();
+    assert_eq!(terms.allowance(&contacts, BillingCycle::Yearly), terms.limits.contacts);
+    let level = with("Pro", "quotas = { storage_mb = 5 }").unwrap_err().to_string();
+    assert_eq!(
+        level,
+        "config/plans.toml: Pro has a count for `storage_mb`, which is a level and not used up; remove it from `quotas`"
+    );
+}
+
+#[test]
 fn meters_that_contradict_the_plan_are_refused() {
     let refused = |plan, more| with(plan, more).unwrap_err().to_string();
     assert_eq!(

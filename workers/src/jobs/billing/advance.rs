@@ -6,7 +6,7 @@ use domain::id::TenantId;
 use jiff::Timestamp;
 use store::{TenantTx, invoices, subscriptions, test_clocks};
 
-use super::{close, finalize, trial_notices};
+use super::{close, finalize, reminders, trial_notices};
 use crate::app::App;
 
 pub(super) async fn advance(app: &App, tenant: TenantId) -> anyhow::Result<()> {
@@ -32,8 +32,9 @@ async fn step(app: &App, tx: &mut TenantTx) -> anyhow::Result<bool> {
         }
         _ => None,
     };
+    let reminder = reminders::next(app, tx).await?;
     let draft_at = draft.map(|(_, at)| at);
-    let next = [notice, draft_at, Some(running.period.end)];
+    let next = [notice, draft_at, reminder.map(|(_, at)| at), Some(running.period.end)];
     let next: Option<Timestamp> = next.into_iter().flatten().min();
     let Some(next) = next.filter(|next| *next <= clock.target) else {
         test_clocks::set(tx, clock.target).await?;
@@ -45,6 +46,8 @@ async fn step(app: &App, tx: &mut TenantTx) -> anyhow::Result<bool> {
         trial_notices::notice(app, tx, running.id, now).await?;
     } else if let Some((id, _)) = draft.filter(|(_, at)| *at == next) {
         finalize::finalize(app, tx, id, now).await?;
+    } else if let Some((reminder, _)) = reminder.filter(|(_, at)| *at == next) {
+        reminders::remind(tx, reminder, now).await?;
     } else {
         close::close(app, tx, now).await?;
     }

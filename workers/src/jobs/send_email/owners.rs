@@ -10,7 +10,7 @@ use store::mail_facts::{self, InvoiceFacts, MemberFacts};
 use super::{OrUntrue, Undrafted};
 use crate::app::App;
 use crate::mail::message::Message;
-use crate::mail::words::{PaymentFailed, Receipt, TrialEnding, UsageAlert, WebhookTrouble};
+use crate::mail::words::{InvoiceReminder, PaymentFailed, Receipt, TrialEnding, UsageAlert, WebhookTrouble};
 
 pub(super) async fn trial_ending(
     app: &App,
@@ -27,6 +27,18 @@ pub(super) async fn receipt(app: &App, owner: Owner, id: InvoiceId) -> Result<Me
     let (mut tx, member) = recipient(app, owner).await?;
     let invoice = invoice(&mut tx, id, "Paid").await?;
     let words = Receipt::new(&member, &invoice, app.account_url.clone());
+    Ok(Message::of(&member.email, &words)?)
+}
+
+pub(super) async fn invoice_reminder(
+    app: &App,
+    owner: Owner,
+    id: InvoiceId,
+    days: i16,
+) -> Result<Message, Undrafted> {
+    let (mut tx, member) = recipient(app, owner).await?;
+    let invoice = invoice(&mut tx, id, "Open").await?;
+    let words = InvoiceReminder::new(&member, &invoice, days, app.account_url.clone());
     Ok(Message::of(&member.email, &words)?)
 }
 

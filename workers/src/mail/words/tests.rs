@@ -58,6 +58,7 @@ fn invoice(status: &str) -> InvoiceFacts {
         status: status.to_owned(),
         total: money("USD", 9_900),
         due: money("JPY", 1_500),
+        due_on: jiff::civil::date(2026, 12, 15),
         period: period(),
     }
 }
@@ -222,6 +223,37 @@ fn receipt() {
 
         https://app.example.com/account
     "#]],
+    );
+}
+
+#[test]
+fn invoice_reminder() {
+    check(
+        &InvoiceReminder::new(&member(), &invoice("Open"), -3, link()),
+        &expect![[r#"
+            Invoice PT-000017 of Acme is due on 15 December 2026
+
+            Hello Ada <b> Lovelace,
+
+            JPY 1500 for invoice PT-000017 of Acme are to be paid by 15 December 2026.
+
+            See the invoice, and how to pay it:
+
+            https://app.example.com/account
+
+            If you have paid in the last days, there is nothing more to do."#]],
+    );
+    check(
+        &InvoiceReminder::new(&member(), &invoice("Open"), 1, None),
+        &expect![[r#"
+            Invoice PT-000017 of Acme was due on 15 December 2026
+
+            Hello Ada <b> Lovelace,
+
+            JPY 1500 for invoice PT-000017 of Acme were to be paid by 15 December 2026, and have not reached us.
+
+
+            If you have paid in the last days, there is nothing more to do."#]],
     );
 }
 

@@ -78,7 +78,11 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         public_url: "http://localhost".to_owned(),
         account_url: None,
         books: Books::new(installation.terms(false).unwrap()),
-        billing: BillingWays { sandbox: false, trial_notice: Duration::ZERO },
+        billing: BillingWays {
+            sandbox: false,
+            trial_notice: Duration::ZERO,
+            reminder_days: Vec::new(),
+        },
         webhooks: Courier::idle(),
         sealer: Sealer::new(Box::new(FileKeyProvider::new(vec![Secret::new([1; 32])]))),
         outbox: Outbox::open(&mail).unwrap(),
