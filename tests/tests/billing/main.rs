@@ -1,5 +1,6 @@
 //! Billing by real processes on a real Postgres: what the engine cannot prove alone.
 
 mod kept;
+mod reminders;
 mod runs;
 mod test_clock;

@@ -235,7 +235,7 @@ fn invoice_reminder() {
 
             Hello Ada <b> Lovelace,
 
-            JPY 1500 for invoice PT-000017 of Acme are to be paid by 15 December 2026.
+            JPY 1500 for invoice PT-000017 of Acme is due on 15 December 2026.
 
             See the invoice, and how to pay it:
 
@@ -250,7 +250,7 @@ fn invoice_reminder() {
 
             Hello Ada <b> Lovelace,
 
-            JPY 1500 for invoice PT-000017 of Acme were to be paid by 15 December 2026, and have not reached us.
+            JPY 1500 for invoice PT-000017 of Acme was due on 15 December 2026, and has not reached us.
 
 
             If you have paid in the last days, there is nothing more to do."#]],
