@@ -128,6 +128,8 @@ CREATE TABLE invoice_lines (
     description    text        NOT NULL,
     -- How the amount came about, in words; `rule` says it for machines (billing::Rule).
     detail         text        NOT NULL,
+    -- For which plan it is; NULL: as an operator wrote it.
+    plan           text,
     period_start   timestamptz NOT NULL,
     period_end     timestamptz NOT NULL,
     quantity       bigint      NOT NULL,

@@ -10,12 +10,11 @@
 -- Bodies are planned at creation as the owner, whom row_security = off rightly stops; they run as another.
 SET LOCAL check_function_bodies = off;
 
-GRANT SELECT ON subscription_changes, invoice_lines, credit_note_lines, billed_usage TO pytake_billing;
+GRANT SELECT ON subscription_changes, invoice_lines, credit_note_lines TO pytake_billing;
 GRANT SELECT (plan, version, trial_days) ON plan_versions TO pytake_billing;
 CREATE POLICY revenue_reads ON subscription_changes FOR SELECT TO pytake_billing USING (true);
 CREATE POLICY revenue_reads ON invoice_lines FOR SELECT TO pytake_billing USING (true);
 CREATE POLICY revenue_reads ON credit_note_lines FOR SELECT TO pytake_billing USING (true);
-CREATE POLICY revenue_reads ON billed_usage FOR SELECT TO pytake_billing USING (true);
 
 -- Movements, a row for each day, kind, currency and plan: the plan after, or where nothing recurs any more, the one
 -- before. `bounds`: where each day begins, and where the last ends; `day` counts from 1.
@@ -134,26 +133,6 @@ BEGIN
 END
 $$;
 
--- For which plan a line is. `plan` NULL: as an operator wrote it.
-CREATE VIEW invoice_line_plans AS
-SELECT line.tenant_id, line.invoice_id, line.line, line.net_minor, line.net_minor + line.tax_minor AS gross_minor,
-    CASE line.rule ->> 'rule'
-        WHEN 'fee' THEN line.rule ->> 'plan'
-        WHEN 'credit' THEN (
-            SELECT invoice.draft #>> '{credit,fee,plan}' FROM invoices AS invoice
-            WHERE (invoice.tenant_id, invoice.id) = (line.tenant_id, line.invoice_id))
-        -- The plan that was used then, which need not be the one that is billed by now.
-        WHEN 'late_usage' THEN (
-            SELECT used.plan FROM billed_usage AS used
-            WHERE (used.tenant_id, used.meter, used.period_start)
-                = (line.tenant_id, line.rule #>> '{charge,meter}', line.period_start))
-        WHEN 'manual' THEN NULL
-        ELSE (
-            SELECT invoice.draft #>> '{usage,plan}' FROM invoices AS invoice
-            WHERE (invoice.tenant_id, invoice.id) = (line.tenant_id, line.invoice_id))
-    END AS plan
-FROM invoice_lines AS line;
-
 -- What was billed, taken back and collected in a range, by the plan that it was for: billed and taken back (credit notes
 -- and voided invoices) without tax, as revenue is; collected with it, as money is. `plan` NULL: lines that an operator
 -- wrote, and money beyond what was due, which is in the customer's balance and for nothing yet.
@@ -186,13 +165,13 @@ BEGIN
             CASE booked.kind WHEN 'Invoice' THEN line.net_minor ELSE 0 END AS billed,
             CASE booked.kind WHEN 'Void' THEN line.net_minor ELSE 0 END AS credited, 0 AS collected
         FROM booked
-        JOIN invoice_line_plans AS line ON (line.tenant_id, line.invoice_id) = (booked.tenant_id, booked.invoice_id)
+        JOIN invoice_lines AS line ON (line.tenant_id, line.invoice_id) = (booked.tenant_id, booked.invoice_id)
         WHERE booked.kind IN ('Invoice', 'Void')
         UNION ALL
         SELECT booked.currency, line.plan, 0, note.net_minor, 0
         FROM booked
         JOIN credit_note_lines AS note ON (note.tenant_id, note.credit_note_id) = (booked.tenant_id, booked.source_id)
-        JOIN invoice_line_plans AS line
+        JOIN invoice_lines AS line
             ON (line.tenant_id, line.invoice_id, line.line) = (note.tenant_id, note.invoice_id, note.line)
         WHERE booked.kind = 'CreditNote'
         UNION ALL
@@ -202,12 +181,13 @@ BEGIN
             round(shares.settled * shares.upto / nullif(shares.total, 0))
                 - round(shares.settled * (shares.upto - shares.gross) / nullif(shares.total, 0))
         FROM (
-            SELECT paid.currency, paid.settled, line.plan, sum(line.gross_minor) AS gross,
-                sum(sum(line.gross_minor)) OVER (PARTITION BY paid.tenant_id, paid.id ORDER BY line.plan) AS upto,
-                sum(sum(line.gross_minor)) OVER (PARTITION BY paid.tenant_id, paid.id) AS total
+            SELECT paid.currency, paid.settled, line.plan, sum(line.net_minor + line.tax_minor) AS gross,
+                sum(sum(line.net_minor + line.tax_minor)) OVER (payment ORDER BY line.plan) AS upto,
+                sum(sum(line.net_minor + line.tax_minor)) OVER payment AS total
             FROM paid
-            JOIN invoice_line_plans AS line ON (line.tenant_id, line.invoice_id) = (paid.tenant_id, paid.invoice_id)
+            JOIN invoice_lines AS line ON (line.tenant_id, line.invoice_id) = (paid.tenant_id, paid.invoice_id)
             GROUP BY paid.tenant_id, paid.id, paid.currency, paid.settled, line.plan
+            WINDOW payment AS (PARTITION BY paid.tenant_id, paid.id)
         ) AS shares
         UNION ALL
         SELECT paid.currency, NULL, 0, 0, paid.excess FROM paid
@@ -277,7 +257,6 @@ BEGIN
     END LOOP;
 END
 $$;
-ALTER VIEW invoice_line_plans OWNER TO pytake_billing;
 REVOKE CREATE ON SCHEMA public FROM pytake_billing;
 -- `recurring_subscriptions` is for the others alone: it names tenants.
 GRANT EXECUTE ON FUNCTION revenue_by_day, recurring_revenue, revenue_kept, receivables, revenue_by_plan, trials

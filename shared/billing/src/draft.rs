@@ -98,6 +98,19 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// For what came late into periods that were billed, where `period`, which ended, bills nothing itself.
+    #[must_use]
+    pub const fn of_late_use(subscription_id: SubscriptionId, period: Period) -> Self {
+        Self {
+            subscription_id,
+            kind: InvoiceKind::Period,
+            period,
+            credit: None,
+            fee: None,
+            usage: None,
+        }
+    }
+
     /// Whether there is nothing that could cost or be given back.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::charge::{Charge, ChargeError, late};
 use crate::coupon::Coupon;
-use crate::draft::{CreditTerm, Draft, FeeTerm, InvoiceKind};
+use crate::draft::{CreditTerm, Draft, FeeTerm, InvoiceKind, UsageTerm};
 use crate::proration::fragment;
 use crate::rounding::{OutOfRange, allocate};
 use crate::tax::{TaxError, TaxGroup, TaxTerms, levy};
@@ -38,6 +38,8 @@ pub struct LateUse {
     pub billed: u64,
     /// That period.
     pub period: Period,
+    /// The plan that was used then.
+    pub plan: PlanName,
 }
 
 /// All that an invoice depends on beside its draft.
@@ -106,6 +108,8 @@ pub enum Rule {
 pub struct Line {
     /// What it is for.
     pub description: String,
+    /// For which plan; `None`: as an operator wrote it.
+    pub plan: Option<PlanName>,
     /// How the amount came about, in words.
     pub detail: String,
     /// The time that it is for.
@@ -188,7 +192,7 @@ pub fn compose(draft: &Draft, facts: &Facts) -> Result<Option<Invoice>, InvoiceE
         lines.push(fee_line(fee, facts)?);
     }
     if let Some(usage) = &draft.usage {
-        usage_lines(usage.period, facts, &mut lines)?;
+        usage_lines(usage, facts, &mut lines)?;
     }
     for late in &facts.late {
         lines.extend(late_line(late, facts)?);
@@ -250,6 +254,7 @@ fn credit_line(credit: &CreditTerm) -> Result<Option<Line>, InvoiceError> {
     let share = share(credit.unused, fee.whole);
     Ok(Some(Line {
         description: format!("Unused time on {name}"),
+        plan: Some(fee.plan),
         detail: format!("{share}, billed by invoice {} line {}", fee.invoice_number, fee.line),
         tax: fee.tax.clone(),
         rule: Rule::Credit { invoice_id: fee.invoice_id, line: fee.line },
@@ -263,6 +268,7 @@ fn fee_line(fee: &FeeTerm, facts: &Facts) -> Result<Line, InvoiceError> {
     let whole = fee.service == fee.whole;
     Ok(Line {
         description: if whole { name } else { format!("Remaining time on {name}") },
+        plan: Some(fee.plan),
         detail: if whole { String::new() } else { share(fee.service, fee.whole) },
         unit_price: whole.then(|| decimal(fee.price_minor, facts.currency)),
         tax: facts.tax.clone(),
@@ -271,7 +277,8 @@ fn fee_line(fee: &FeeTerm, facts: &Facts) -> Result<Line, InvoiceError> {
     })
 }
 
-fn usage_lines(period: Period, facts: &Facts, lines: &mut Vec<Line>) -> Result<(), InvoiceError> {
+fn usage_lines(term: &UsageTerm, facts: &Facts, lines: &mut Vec<Line>) -> Result<(), InvoiceError> {
+    let (plan, period) = (Some(term.plan), term.period);
     let mut sum_minor = 0_i64;
     for used in &facts.used {
         let rated = used.charge.rate(used.quantity, facts.currency)?;
@@ -282,6 +289,7 @@ fn usage_lines(period: Period, facts: &Facts, lines: &mut Vec<Line>) -> Result<(
         let rule = Rule::Usage { charge: used.charge.clone(), quantity: used.quantity };
         lines.push(Line {
             description: used.title.clone(),
+            plan,
             detail: rated.explain(&used.unit),
             quantity: used.quantity,
             tax: facts.tax.clone(),
@@ -291,6 +299,7 @@ fn usage_lines(period: Period, facts: &Facts, lines: &mut Vec<Line>) -> Result<(
     }
     let taken_off = |description: &str, amount_minor: i64, rule| Line {
         description: description.to_owned(),
+        plan,
         tax: facts.tax.clone(),
         rule,
         ..Line::plain(-amount_minor, period, "period")
@@ -313,6 +322,7 @@ fn late_line(late_use: &LateUse, facts: &Facts) -> Result<Option<Line>, InvoiceE
     }
     Ok(Some(Line {
         description: format!("{}, counted late for an earlier period", used.title),
+        plan: Some(late_use.plan),
         detail: format!("{} counted, {billed} of them billed before", used.quantity),
         quantity: used.quantity.abs_diff(billed),
         tax: facts.tax.clone(),
@@ -374,6 +384,7 @@ impl Line {
     pub fn plain(amount_minor: i64, period: Period, unit: &str) -> Self {
         Self {
             description: String::new(),
+            plan: None,
             detail: String::new(),
             period,
             quantity: 1,

@@ -81,7 +81,8 @@ fn boundary(
     if index == 0 {
         return Ok(anchor);
     }
-    let span = Span::new().try_months(index * i64::from(cycle.months())).map_err(|_| PeriodError)?;
+    let span =
+        Span::new().try_months(index * i64::from(cycle.months())).map_err(|_| PeriodError)?;
     let local = anchor.to_zoned(zone.clone()).datetime();
     instant(local.checked_add(span).map_err(|_| PeriodError)?, zone)
 }

@@ -44,10 +44,7 @@ pub async fn lock_due(
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn next(
-    tx: &mut TenantTx,
-    schedule: &[i16],
-) -> Result<Option<(Reminder, Date)>, Error> {
+pub async fn next(tx: &mut TenantTx, schedule: &[i16]) -> Result<Option<(Reminder, Date)>, Error> {
     let row = sqlx::query!(
         r#"SELECT id AS "id: InvoiceId", days AS "days!", due_on + days AS "on_day!: jiff_sqlx::Date"
         FROM invoices

@@ -187,7 +187,7 @@ pub async fn get(tx: &mut TenantTx, id: InvoiceId) -> Result<Full, Error> {
 
 async fn lines(tx: &mut TenantTx, id: InvoiceId) -> Result<Vec<Line>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT description, detail, period_start, period_end, quantity, unit, unit_price, amount_minor,
+        r#"SELECT description, detail, plan, period_start, period_end, quantity, unit, unit_price, amount_minor,
             discount_minor, net_minor, tax_minor, tax AS "tax: Json<billing::TaxTerms>",
             rule AS "rule: Json<billing::Rule>"
         FROM invoice_lines WHERE tenant_id = $1 AND invoice_id = $2 ORDER BY line"#,
@@ -196,21 +196,25 @@ async fn lines(tx: &mut TenantTx, id: InvoiceId) -> Result<Vec<Line>, Error> {
     )
     .fetch_all(tx.connection())
     .await?;
-    let line = rows.into_iter().map(|row| Line {
-        description: row.description,
-        detail: row.detail,
-        period: Period { start: row.period_start.to_jiff(), end: row.period_end.to_jiff() },
-        quantity: row.quantity.unsigned_abs(),
-        unit: row.unit,
-        unit_price: row.unit_price,
-        amount_minor: row.amount_minor,
-        discount_minor: row.discount_minor,
-        net_minor: row.net_minor,
-        tax_minor: row.tax_minor,
-        tax: row.tax.0,
-        rule: row.rule.0,
+    let line = rows.into_iter().map(|row| {
+        let plan = row.plan.map(|plan| plan.parse()).transpose();
+        Ok(Line {
+            description: row.description,
+            detail: row.detail,
+            plan: plan.map_err(|_| Error::Foreign("invoice_lines.plan"))?,
+            period: Period { start: row.period_start.to_jiff(), end: row.period_end.to_jiff() },
+            quantity: row.quantity.unsigned_abs(),
+            unit: row.unit,
+            unit_price: row.unit_price,
+            amount_minor: row.amount_minor,
+            discount_minor: row.discount_minor,
+            net_minor: row.net_minor,
+            tax_minor: row.tax_minor,
+            tax: row.tax.0,
+            rule: row.rule.0,
+        })
     });
-    Ok(line.collect())
+    line.collect()
 }
 
 async fn payments(tx: &mut TenantTx, id: InvoiceId) -> Result<Vec<Payment>, Error> {

@@ -73,7 +73,8 @@ impl Metered {
             for (used, meter) in used(offer, &counts) {
                 let before = billed.counts[meter];
                 if used.quantity != before {
-                    late.push(LateUse { used, billed: before, period: billed.period });
+                    let (period, plan) = (billed.period, offer.plan);
+                    late.push(LateUse { used, billed: before, period, plan });
                 }
             }
         }

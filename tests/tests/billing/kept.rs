@@ -46,7 +46,7 @@ async fn a_finalised_invoice_does_not_change_and_the_ledger_adds_up() {
     }
     let error = refused(
         admin,
-        "INSERT INTO invoice_lines SELECT tenant_id, invoice_id, line + 10, description, detail, period_start,
+        "INSERT INTO invoice_lines SELECT tenant_id, invoice_id, line + 10, description, detail, plan, period_start,
             period_end, quantity, unit, unit_price, amount_minor, discount_minor, net_minor, tax_minor, tax, rule
          FROM invoice_lines",
     )

@@ -74,9 +74,8 @@ async fn owners_are_reminded_before_an_invoice_is_due_and_after_each_time_once()
     assert_eq!(came.finalized, i64::try_from(TENANTS).expect("few"));
     run(&month, WORLD).await;
     let open = i64::try_from(TENANTS - 1).expect("few");
-    let times = |days: &[&str]| -> Reminded {
-        days.iter().map(|day| ((*day).to_owned(), open)).collect()
-    };
+    let times =
+        |days: &[&str]| -> Reminded { days.iter().map(|day| ((*day).to_owned(), open)).collect() };
 
     // Due in fourteen days: ten of them pass, and nobody is told; with the next it is in three.
     pass(&month, 10).await;

@@ -86,7 +86,8 @@ pub(super) async fn of_tenant(
 
 /// The counts at which meters stop: the plan's, or what the tenant's cap affords in their place.
 fn quotas(running: &Running, plan: &PlanVersion) -> Result<BTreeMap<String, u64>, Problem> {
-    let stops = plan.terms.hard_stops(running.cycle).map(|(meter, count)| (meter.to_string(), count));
+    let stops =
+        plan.terms.hard_stops(running.cycle).map(|(meter, count)| (meter.to_string(), count));
     let mut quotas: BTreeMap<_, _> = stops.collect();
     let Some(offer) = plan.offer(running.cycle, running.currency) else { return Ok(quotas) };
     let overage = turn::overage(&offer, running.overage_allowed, running.spending_cap_minor)?;

@@ -290,6 +290,7 @@ fn late_use_that_changes_no_amount_is_no_line() {
         used: messages(overage(), 9_000),
         billed: 8_000,
         period: span("2026-03-01", "2026-04-01"),
+        plan: Starter,
     };
     assert_eq!(closing(Facts { late: vec![late], ..facts(Currency::USD) }), None);
 }

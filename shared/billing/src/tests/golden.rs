@@ -190,7 +190,7 @@ fn use_that_came_late_is_on_the_next_invoice() {
     let mut tenant = april(Starter);
     let used = messages(overage(), 12_500);
     let earlier = span("2026-03-01", "2026-04-01");
-    tenant.facts.late = vec![LateUse { used, billed: 12_000, period: earlier }];
+    tenant.facts.late = vec![LateUse { used, billed: 12_000, period: earlier, plan: Starter }];
     check(
         tenant.close().1,
         expect![[r#"

@@ -55,7 +55,12 @@ pub async fn load(
         let offer = offer(tx, books, running, &term).await?;
         let used = used(&offer, &names, |one| (*one == meter).then_some(counted));
         let used = used.into_iter().find(|used| used.charge.meter == meter);
-        facts.late.extend(used.map(|used| LateUse { used, billed, period: term.period }));
+        facts.late.extend(used.map(|used| LateUse {
+            used,
+            billed,
+            period: term.period,
+            plan: term.plan,
+        }));
     }
     Ok((facts, recipient))
 }
@@ -123,6 +128,26 @@ async fn invoiced(tx: &mut TenantTx, draft: &Draft, period: Timestamp) -> Result
     .fetch_one(tx.connection())
     .await?;
     Ok(sum)
+}
+
+/// Whether use of billed periods is counted otherwise by now.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn any_late(tx: &mut TenantTx) -> Result<bool, Error> {
+    let any = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+            SELECT FROM billed_usage
+            JOIN usage_periods ON usage_periods.tenant_id = billed_usage.tenant_id
+                AND usage_periods.meter = billed_usage.meter
+                AND usage_periods.period = date_trunc('minute', period_start, 'UTC')
+            WHERE billed_usage.tenant_id = $1 AND usage_periods.quantity <> billed_usage.quantity
+        ) AS "any!""#,
+        tx.tenant_id() as _
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(any)
 }
 
 /// Use of billed periods that is counted otherwise by now: the period's terms, the meter, what was billed, what is

@@ -2,6 +2,7 @@
 
 use billing::{Draft, Invoice, LedgerAccount, Posting, Recipient, compose};
 use domain::id::InvoiceId;
+use domain::plan::PlanName;
 use jiff::{Timestamp, ToSpan};
 use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
@@ -144,15 +145,16 @@ async fn insert_lines(tx: &mut TenantTx, id: InvoiceId, invoice: &Invoice) -> Re
     let starts: Vec<_> = lines.iter().map(|line| line.period.start.to_sqlx()).collect();
     let ends: Vec<_> = lines.iter().map(|line| line.period.end.to_sqlx()).collect();
     let prices: Vec<Option<String>> = lines.iter().map(|line| line.unit_price.clone()).collect();
+    let plans: Vec<_> = lines.iter().map(|line| line.plan.map(PlanName::as_str)).collect();
     sqlx::query!(
-        "INSERT INTO invoice_lines (tenant_id, invoice_id, line, description, detail, period_start, period_end,
+        "INSERT INTO invoice_lines (tenant_id, invoice_id, line, description, detail, plan, period_start, period_end,
             quantity, unit, unit_price, amount_minor, discount_minor, net_minor, tax_minor, tax, rule)
-        SELECT $1, $2, line::integer, description, detail, period_start, period_end, quantity, unit, unit_price,
+        SELECT $1, $2, line::integer, description, detail, plan, period_start, period_end, quantity, unit, unit_price,
             amount_minor, discount_minor, net_minor, tax_minor, tax, rule
         FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bigint[], $8::text[],
-                $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::jsonb[], $15::jsonb[])
+                $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::jsonb[], $15::jsonb[], $16::text[])
             WITH ORDINALITY AS added (description, detail, period_start, period_end, quantity, unit, unit_price,
-                amount_minor, discount_minor, net_minor, tax_minor, tax, rule, line)",
+                amount_minor, discount_minor, net_minor, tax_minor, tax, rule, plan, line)",
         tx.tenant_id() as _,
         id as _,
         &texts(|line| line.description.clone()),
@@ -167,7 +169,8 @@ async fn insert_lines(tx: &mut TenantTx, id: InvoiceId, invoice: &Invoice) -> Re
         &amounts(|line| line.net_minor),
         &amounts(|line| line.tax_minor),
         &taxes,
-        &rules
+        &rules,
+        &plans as _
     )
     .execute(tx.connection())
     .await?;

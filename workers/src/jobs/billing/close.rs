@@ -1,7 +1,7 @@
 //! A period ended, or a trial: the subscription goes on, and leaves the draft of an invoice. Periods that were missed
 //! follow each other in order.
 
-use billing::{ChangeKind, Scheduled, Turn};
+use billing::{ChangeKind, Draft, Scheduled, Turn};
 use domain::event::Action;
 use domain::id::{InvoiceId, SubscriptionChangeId};
 use domain::plan::{BillingCycle, PlanName};
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use store::TenantTx;
 use store::billing::account::{self, Loaded};
+use store::billing::facts;
 use store::billing::turn::{self, Ids};
 
 use super::{finalize, tell};
@@ -31,9 +32,14 @@ async fn step(app: &App, tx: &mut TenantTx, loaded: &Loaded, now: Timestamp) -> 
     let free =
         account::newest(tx, &app.books, running, PlanName::Free, BillingCycle::Monthly).await?;
     let account = loaded.account(loaded.payable());
-    let Some(turn) = billing::close(account, following.as_ref(), &free, now)? else {
+    let Some(mut turn) = billing::close(account, following.as_ref(), &free, now)? else {
         return Ok(());
     };
+    // The free plan bills nothing; what came late into a plan that did is owed all the same.
+    if turn.draft.is_none() && facts::any_late(tx).await? {
+        turn.draft = Some(Draft::of_late_use(running.id, running.period));
+        turn.waits = true;
+    }
     let ids = Ids {
         change: SubscriptionChangeId::new(turn.at, rand::random()),
         invoice: InvoiceId::new(turn.at, rand::random()),

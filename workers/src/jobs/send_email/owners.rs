@@ -10,7 +10,9 @@ use store::mail_facts::{self, InvoiceFacts, MemberFacts};
 use super::{OrUntrue, Undrafted};
 use crate::app::App;
 use crate::mail::message::Message;
-use crate::mail::words::{InvoiceReminder, PaymentFailed, Receipt, TrialEnding, UsageAlert, WebhookTrouble};
+use crate::mail::words::{
+    InvoiceReminder, PaymentFailed, Receipt, TrialEnding, UsageAlert, WebhookTrouble,
+};
 
 pub(super) async fn trial_ending(
     app: &App,
