@@ -175,26 +175,29 @@ pub enum SendEmail {
         /// The subscription.
         subscription_id: SubscriptionId,
     },
-    /// To an owner: an invoice was paid.
+    /// To who pays: an invoice was paid.
     Receipt {
         /// To whom.
-        owner: Owner,
+        #[serde(rename = "owner")]
+        payer: Payer,
         /// The invoice.
         invoice_id: InvoiceId,
     },
-    /// To an owner: an invoice is open, and due soon or since some time.
+    /// To who pays: an invoice is open, and due soon or since some time.
     InvoiceReminder {
         /// To whom.
-        owner: Owner,
+        #[serde(rename = "owner")]
+        payer: Payer,
         /// The invoice.
         invoice_id: InvoiceId,
         /// Days after the one on which it is due, on which this was to be sent.
         days: i16,
     },
-    /// To an owner: an invoice could not be collected.
+    /// To who pays: an invoice could not be collected.
     PaymentFailed {
         /// To whom.
-        owner: Owner,
+        #[serde(rename = "owner")]
+        payer: Payer,
         /// The invoice.
         invoice_id: InvoiceId,
     },
@@ -225,6 +228,19 @@ pub struct Owner {
     pub tenant_id: TenantId,
     /// Their membership in it.
     pub membership_id: MembershipId,
+}
+
+/// Whom mail about invoices goes to. An owner's stored form is that of [`Owner`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Payer {
+    /// An owner of the tenant.
+    Owner(Owner),
+    /// The address in its billing profile.
+    Contact {
+        /// The tenant.
+        tenant_id: TenantId,
+    },
 }
 
 impl Job for SendEmail {

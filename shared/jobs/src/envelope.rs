@@ -59,7 +59,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::catalog::{Owner, SendEmail};
+    use crate::catalog::{Owner, Payer, SendEmail};
 
     /// The golden file of every payload: a change here needs a new version, or must be read by both releases.
     #[test]
@@ -84,9 +84,13 @@ mod tests {
                 owner,
                 subscription_id: SubscriptionId::from_uuid(Uuid::from_u128(7)),
             },
-            SendEmail::Receipt { owner, invoice_id },
-            SendEmail::InvoiceReminder { owner, invoice_id, days: -3 },
-            SendEmail::PaymentFailed { owner, invoice_id },
+            SendEmail::Receipt { payer: Payer::Owner(owner), invoice_id },
+            SendEmail::InvoiceReminder {
+                payer: Payer::Contact { tenant_id: owner.tenant_id },
+                invoice_id,
+                days: -3,
+            },
+            SendEmail::PaymentFailed { payer: Payer::Owner(owner), invoice_id },
             SendEmail::UsageAlert {
                 owner,
                 meter: "messages".parse().unwrap(),
@@ -110,7 +114,7 @@ mod tests {
             {"version":1,"job":{"message":"sign_in_alert","session_id":"session_00000000000000000000000006"}}
             {"version":1,"job":{"message":"trial_ending","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"subscription_id":"sub_00000000000000000000000007"}}
             {"version":1,"job":{"message":"receipt","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"invoice_id":"inv_00000000000000000000000005"}}
-            {"version":1,"job":{"message":"invoice_reminder","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"invoice_id":"inv_00000000000000000000000005","days":-3}}
+            {"version":1,"job":{"message":"invoice_reminder","owner":{"tenant_id":"tenant_00000000000000000000000001"},"invoice_id":"inv_00000000000000000000000005","days":-3}}
             {"version":1,"job":{"message":"payment_failed","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"invoice_id":"inv_00000000000000000000000005"}}
             {"version":1,"job":{"message":"usage_alert","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"meter":"messages","percent":80,"period_start":"1970-01-01T00:00:00Z"}}
             {"version":1,"job":{"message":"webhook_trouble","owner":{"tenant_id":"tenant_00000000000000000000000001","membership_id":"member_00000000000000000000000004"},"endpoint_id":"endpoint_00000000000000000000000008"}}"#]].assert_eq(&stored.join("\n"));

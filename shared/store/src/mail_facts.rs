@@ -206,6 +206,28 @@ pub async fn owner(tx: &mut TenantTx, id: MembershipId) -> Result<MemberFacts, E
     Ok(MemberFacts { email: row.email, name: row.name, tenant: row.tenant, time_zone })
 }
 
+/// The address in the tenant's billing profile, beside the owners, who have their own mail.
+///
+/// # Errors
+/// `NotFound` when there is none, it is an owner's, or the tenant was closed.
+pub async fn billing_contact(tx: &mut TenantTx) -> Result<MemberFacts, Error> {
+    let row = sqlx::query!(
+        r#"SELECT profiles.email AS "email!", profiles.name, tenants.name AS tenant, tenants.time_zone
+        FROM billing_profiles AS profiles
+        JOIN tenants ON tenants.id = profiles.tenant_id AND tenants.status <> 'Closed'
+        WHERE profiles.tenant_id = $1 AND profiles.email IS NOT NULL
+            AND NOT EXISTS (
+                SELECT FROM memberships AS owners
+                WHERE owners.tenant_id = $1 AND owners.status = 'Active' AND owners.role = 'Owner'
+                    AND owners.email = profiles.email)"#,
+        tx.tenant_id() as _
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    let time_zone = row.time_zone.parse().map_err(|_| Error::Foreign("tenants.time_zone"))?;
+    Ok(MemberFacts { email: row.email, name: row.name, tenant: row.tenant, time_zone })
+}
+
 /// The trial of a subscription.
 ///
 /// # Errors

@@ -37,7 +37,8 @@ async fn what_came_late_is_billed_even_to_who_is_on_the_free_plan_by_now() {
     assert_eq!(lines, [line("Enterprise"), line("Free")]);
 
     // Once: nothing of it comes again.
-    let again = "UPDATE subscriptions SET period_end = now() - interval '1 second' WHERE plan = 'Free'";
+    let again =
+        "UPDATE subscriptions SET period_end = now() - interval '1 second' WHERE plan = 'Free'";
     sqlx::raw_sql(again).execute(&mut month.admin().await).await.expect("a month passes");
     month.enqueue(1).await;
     assert_eq!(month.wait(BOUND).await.finalized, 4);

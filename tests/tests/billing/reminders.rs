@@ -1,19 +1,24 @@
-//! Owners are reminded of what is open, each time once, however many workers look.
+//! Who pays is reminded of what is open, each time once, however many workers look.
 
 use std::time::Duration;
 
 use harness::{MonthEnd, poll_async};
 
 const BOUND: Duration = Duration::from_secs(60);
-/// Tenants, each with one owner; and one more invoice, which is paid.
 const TENANTS: u64 = 120;
 
-/// An owner for each tenant, and a payment in full of the first's invoice.
-const WORLD: &str = "
+/// An owner for each tenant; two have an address for invoices, one of them its owner's own.
+const PEOPLE: &str = "
     INSERT INTO users (id, email, name, created_at)
     SELECT id, subdomain || '@example.com', 'Owner', now() FROM tenants;
     INSERT INTO memberships (tenant_id, id, user_id, email, name, role, status, created_at)
     SELECT id, id, id, subdomain || '@example.com', 'Owner', 'Owner', 'Active', now() FROM tenants;
+    INSERT INTO billing_profiles (tenant_id, name, email, updated_at)
+    SELECT id, name, CASE subdomain WHEN 'tenant-5' THEN 'tenant-5@example.com' ELSE 'books@example.com' END, now()
+    FROM tenants WHERE subdomain IN ('tenant-5', 'tenant-6')";
+
+/// The first tenant's invoice is paid.
+const PAID: &str = "
     UPDATE invoices SET status = 'Paid', paid_minor = due_minor, ended_at = now()
     WHERE tenant_id = (SELECT min(id::text)::uuid FROM tenants)";
 
@@ -60,9 +65,10 @@ async fn look(month: &MonthEnd) -> Reminded {
 }
 
 #[tokio::test]
-async fn owners_are_reminded_before_an_invoice_is_due_and_after_each_time_once() {
+async fn who_pays_is_reminded_with_an_invoice_before_it_is_due_and_after_each_time_once() {
     let schedule = ("PYTAKE_BILLING__REMINDER_DAYS", "[-3, 1, 7]".to_owned());
     let mut month = MonthEnd::start(TENANTS, false, &[schedule]).await;
+    run(&month, PEOPLE).await;
     month.enqueue(1).await;
     for _ in 0..3 {
         month.add();
@@ -72,10 +78,15 @@ async fn owners_are_reminded_before_an_invoice_is_due_and_after_each_time_once()
     }
     let came = month.wait(BOUND).await;
     assert_eq!(came.finalized, i64::try_from(TENANTS).expect("few"));
-    run(&month, WORLD).await;
-    let open = i64::try_from(TENANTS - 1).expect("few");
-    let times =
-        |days: &[&str]| -> Reminded { days.iter().map(|day| ((*day).to_owned(), open)).collect() };
+    // With the invoice: to every owner, and one address beside them.
+    let with_it = vec![("-14".to_owned(), came.finalized + 1)];
+    let sent = poll_async(BOUND, async || (reminded(&month).await == with_it).then_some(()));
+    assert!(sent.await.is_some(), "{:?}", reminded(&month).await);
+    run(&month, PAID).await;
+    let times = |days: &[&str]| -> Reminded {
+        let later = days.iter().map(|day| ((*day).to_owned(), came.finalized));
+        with_it.iter().cloned().chain(later).collect()
+    };
 
     // Due in fourteen days: ten of them pass, and nobody is told; with the next it is in three.
     pass(&month, 10).await;

@@ -3,7 +3,7 @@
 use domain::id::{InvoiceId, SubscriptionId, TenantId};
 use domain::secret::Secret;
 use harness::{App, AppOptions, Owner};
-use jobs::catalog::{Owner as Recipient, SendEmail};
+use jobs::catalog::{Owner as Recipient, Payer, SendEmail};
 use jobs::{Options, enqueue};
 use sqlx::Row as _;
 use std::time::Duration;
@@ -84,15 +84,15 @@ async fn an_invoice_is_told_of_as_it_stands() {
         .run(
             "INSERT INTO invoices (tenant_id, id, subscription_id, kind, boundary, number, status, currency,
                  net_minor, total_minor, period_start, period_end, draft, finalize_at, finalized_at, created_at,
-                 issuer, customer)
+                 issued_on, due_on, issuer, customer)
              SELECT tenant_id, '00000000-0000-0000-0000-000000000007', id, 'Manual', now(), 'PT-17', 'Open', 'USD',
-                 9900, 9900, now(), now(), '{}', now(), now(), now(), '{}', '{}'
+                 9900, 9900, now(), now(), '{}', now(), now(), now(), current_date, current_date + 14, '{}', '{}'
              FROM subscriptions",
         )
         .await;
-    let owner = sender.recipient;
-    let failed = SendEmail::PaymentFailed { owner, invoice_id };
-    let receipt = SendEmail::Receipt { owner, invoice_id };
+    let payer = Payer::Owner(sender.recipient);
+    let failed = SendEmail::PaymentFailed { payer, invoice_id };
+    let receipt = SendEmail::Receipt { payer, invoice_id };
     assert_eq!(sender.send(receipt.clone(), "is paid").await, None, "it is not paid");
     let mail = sender.send(failed.clone(), "could not be collected").await.expect("a mail");
     assert!(mail.contains("USD 99.00 for invoice PT-17"), "{mail}");

@@ -2,6 +2,7 @@
 //!
 //! Running twice is harmless: the message's id is the job's, so mail programs show one message.
 
+mod invoices;
 mod owners;
 mod people;
 
@@ -74,12 +75,12 @@ async fn draft(app: &App, job: SendEmail) -> Result<Message, Undrafted> {
         SendEmail::TrialEnding { owner, subscription_id } => {
             owners::trial_ending(app, owner, subscription_id).await
         }
-        SendEmail::Receipt { owner, invoice_id } => owners::receipt(app, owner, invoice_id).await,
-        SendEmail::InvoiceReminder { owner, invoice_id, days } => {
-            owners::invoice_reminder(app, owner, invoice_id, days).await
+        SendEmail::Receipt { payer, invoice_id } => invoices::receipt(app, payer, invoice_id).await,
+        SendEmail::InvoiceReminder { payer, invoice_id, days } => {
+            invoices::invoice_reminder(app, payer, invoice_id, days).await
         }
-        SendEmail::PaymentFailed { owner, invoice_id } => {
-            owners::payment_failed(app, owner, invoice_id).await
+        SendEmail::PaymentFailed { payer, invoice_id } => {
+            invoices::payment_failed(app, payer, invoice_id).await
         }
         SendEmail::UsageAlert { owner, meter, percent, period_start } => {
             owners::usage_alert(app, owner, &meter, percent, period_start).await

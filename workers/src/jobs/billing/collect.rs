@@ -8,6 +8,7 @@ use jobs::catalog::{Documents, SendEmail};
 use jobs::{Options, enqueue};
 use serde_json::json;
 use store::billing::payment::{self, Provider, Recorded, Report};
+use store::invoice_reminders::Reminder;
 use store::invoices::{self, Invoice};
 use store::{TenantTx, subscriptions, test_clocks};
 use webhooks::events::Amount;
@@ -15,7 +16,7 @@ use webhooks::events::billing::{
     InvoiceData, InvoiceFinalized, InvoicePaid, InvoiceVoided, PaymentData, PaymentSucceeded,
 };
 
-use super::tell;
+use super::{reminders, tell};
 use crate::app::App;
 
 pub(super) async fn collect(app: &App, tenant: TenantId, id: InvoiceId) -> anyhow::Result<()> {
@@ -61,8 +62,12 @@ pub(super) async fn collect_in(
         let none = Money { amount_minor: 0, ..invoice.due };
         let told = InvoicePaid(data(invoice, &number, "Paid", none));
         tell::endpoints(app, tx, &told, format!("invoice.paid {id}"), now).await?;
-        let receipt = |owner| SendEmail::Receipt { owner, invoice_id: id };
-        tell::owners(tx, &format!("receipt {id}"), receipt).await?;
+        let receipt = |payer| SendEmail::Receipt { payer, invoice_id: id };
+        tell::payers(tx, &format!("receipt {id}"), receipt).await?;
+    } else if invoice.status == "Open" && !collectable {
+        // Nobody collects it: the first reminder comes with it.
+        let days = -i16::try_from(app.books.terms.payment_days).unwrap_or(i16::MAX);
+        reminders::remind(tx, Reminder { invoice_id: id, days }, now).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Owners are reminded of what is open, before it is due and after: each time once, in the transaction that keeps it.
+//! Who pays is reminded of what is open, before it is due and after: each time once, in the transaction that keeps it.
 
 use jiff::Timestamp;
 use jobs::catalog::SendEmail;
@@ -37,7 +37,7 @@ pub(super) async fn next(
     Ok(next.and_then(|(reminder, day)| Some((reminder, app.books.terms.issuer.begin_of(day)?))))
 }
 
-/// Tells owners of one.
+/// Tells who pays of one.
 pub(super) async fn remind(
     tx: &mut TenantTx,
     reminder: Reminder,
@@ -46,7 +46,7 @@ pub(super) async fn remind(
     let Reminder { invoice_id, days } = reminder;
     if invoice_reminders::keep(tx, reminder, now).await? {
         let occasion = format!("reminder {invoice_id} {days}");
-        tell::owners(tx, &occasion, |owner| SendEmail::InvoiceReminder { owner, invoice_id, days })
+        tell::payers(tx, &occasion, |payer| SendEmail::InvoiceReminder { payer, invoice_id, days })
             .await?;
     }
     Ok(())

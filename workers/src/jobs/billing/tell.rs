@@ -4,13 +4,13 @@ use billing::Subscription;
 use domain::event::{Action, ActorKind};
 use domain::id::{AuditEventId, WebhookMessageId};
 use jiff::Timestamp;
-use jobs::catalog::{Owner, SendEmail};
+use jobs::catalog::{Owner, Payer, SendEmail};
 use jobs::{Options, enqueue};
 use serde_json::Value;
 use store::audit_events::{self, Actor, NewAuditEvent};
 use store::subscriptions::told;
 use store::webhook_messages::{self, Audience, NewMessage};
-use store::{TenantTx, memberships};
+use store::{TenantTx, mail_facts, memberships};
 use webhooks::events::Event;
 use webhooks::events::billing::{SubscriptionCanceled, SubscriptionData, SubscriptionUpdated};
 
@@ -56,6 +56,26 @@ pub(super) async fn owners(
         let key = format!("{occasion} {membership_id}");
         let options = Options { idempotency_key: Some(key), ..Options::default() };
         enqueue(tx, &message(Owner { tenant_id, membership_id }), options).await?;
+    }
+    Ok(())
+}
+
+/// Tells who pays, once each for each `occasion`: the owners, and the address in the billing profile.
+pub(super) async fn payers(
+    tx: &mut TenantTx,
+    occasion: &str,
+    message: impl Fn(Payer) -> SendEmail,
+) -> anyhow::Result<()> {
+    owners(tx, occasion, |owner| message(Payer::Owner(owner))).await?;
+    match mail_facts::billing_contact(tx).await {
+        Ok(_) => {
+            let contact = Payer::Contact { tenant_id: tx.tenant_id() };
+            let key = format!("{occasion} contact");
+            let options = Options { idempotency_key: Some(key), ..Options::default() };
+            enqueue(tx, &message(contact), options).await?;
+        }
+        Err(store::Error::NotFound) => {}
+        Err(error) => return Err(error.into()),
     }
     Ok(())
 }

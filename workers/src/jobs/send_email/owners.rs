@@ -1,18 +1,16 @@
-//! Messages to owners about their tenant's plan and money.
+//! Messages to owners about their tenant.
 
-use domain::id::{InvoiceId, SubscriptionId, WebhookEndpointId};
+use domain::id::{SubscriptionId, WebhookEndpointId};
 use domain::meter::MeterName;
 use jiff::Timestamp;
 use jobs::catalog::Owner;
 use store::TenantTx;
-use store::mail_facts::{self, InvoiceFacts, MemberFacts};
+use store::mail_facts::{self, MemberFacts};
 
 use super::{OrUntrue, Undrafted};
 use crate::app::App;
 use crate::mail::message::Message;
-use crate::mail::words::{
-    InvoiceReminder, PaymentFailed, Receipt, TrialEnding, UsageAlert, WebhookTrouble,
-};
+use crate::mail::words::{TrialEnding, UsageAlert, WebhookTrouble};
 
 pub(super) async fn trial_ending(
     app: &App,
@@ -22,36 +20,6 @@ pub(super) async fn trial_ending(
     let (mut tx, member) = recipient(app, owner).await?;
     let trial = mail_facts::trial(&mut tx, id).await.or_untrue("the trial has ended")?;
     let words = TrialEnding::new(&member, &trial, app.account_url.clone());
-    Ok(Message::of(&member.email, &words)?)
-}
-
-pub(super) async fn receipt(app: &App, owner: Owner, id: InvoiceId) -> Result<Message, Undrafted> {
-    let (mut tx, member) = recipient(app, owner).await?;
-    let invoice = invoice(&mut tx, id, "Paid").await?;
-    let words = Receipt::new(&member, &invoice, app.account_url.clone());
-    Ok(Message::of(&member.email, &words)?)
-}
-
-pub(super) async fn invoice_reminder(
-    app: &App,
-    owner: Owner,
-    id: InvoiceId,
-    days: i16,
-) -> Result<Message, Undrafted> {
-    let (mut tx, member) = recipient(app, owner).await?;
-    let invoice = invoice(&mut tx, id, "Open").await?;
-    let words = InvoiceReminder::new(&member, &invoice, days, app.account_url.clone());
-    Ok(Message::of(&member.email, &words)?)
-}
-
-pub(super) async fn payment_failed(
-    app: &App,
-    owner: Owner,
-    id: InvoiceId,
-) -> Result<Message, Undrafted> {
-    let (mut tx, member) = recipient(app, owner).await?;
-    let invoice = invoice(&mut tx, id, "Open").await?;
-    let words = PaymentFailed::new(&member, &invoice, app.account_url.clone());
     Ok(Message::of(&member.email, &words)?)
 }
 
@@ -83,24 +51,13 @@ pub(super) async fn webhook_trouble(
 }
 
 /// Whom it is for, if they are an owner still.
-async fn recipient(app: &App, owner: Owner) -> Result<(TenantTx, MemberFacts), Undrafted> {
+pub(super) async fn recipient(
+    app: &App,
+    owner: Owner,
+) -> Result<(TenantTx, MemberFacts), Undrafted> {
     let mut tx = app.store.begin(owner.tenant_id).await?;
     let member = mail_facts::owner(&mut tx, owner.membership_id)
         .await
         .or_untrue("they are no owner of the tenant any more")?;
     Ok((tx, member))
-}
-
-/// The invoice, if it stands as the message says.
-async fn invoice(
-    tx: &mut TenantTx,
-    id: InvoiceId,
-    status: &str,
-) -> Result<InvoiceFacts, Undrafted> {
-    let invoice = mail_facts::invoice(tx, id).await.or_untrue("there is no such invoice")?;
-    if invoice.status == status {
-        Ok(invoice)
-    } else {
-        Err(Undrafted::Untrue("the invoice has changed since"))
-    }
 }
