@@ -110,6 +110,9 @@ impl From<store::Error> for Problem {
                     Constraint::UsersVerifiedEmailUnique => {
                         "An account with this address exists; sign in to it instead."
                     }
+                    Constraint::PaymentsOnce => {
+                        "The reference is that of another payment, which was recorded before."
+                    }
                 },
             ),
             store::Error::Unavailable(cause) => Self::unavailable(cause),

@@ -118,21 +118,23 @@ impl Posting {
         )
     }
 
-    /// An invoice was withdrawn, with nothing paid or credited; what it took from the balance goes back there.
+    /// An invoice was withdrawn, with nothing paid or credited; what it took from the balance goes back there. `from`:
+    /// where what is due of it stands, which is `Receivable`, or `BadDebt` once it was given up.
     #[must_use]
     pub fn void(
         currency: Currency,
+        from: LedgerAccount,
         net_minor: i64,
         tax_minor: i64,
         credit_applied_minor: i64,
     ) -> Self {
-        use LedgerAccount::{Credit, Receivable, Revenue, Tax};
+        use LedgerAccount::{Credit, Revenue, Tax};
         Self::of(
             currency,
             &[
-                (Revenue, Receivable, net_minor),
-                (Tax, Receivable, tax_minor),
-                (Receivable, Credit, credit_applied_minor),
+                (Revenue, from, net_minor),
+                (Tax, from, tax_minor),
+                (from, Credit, credit_applied_minor),
             ],
         )
     }

@@ -11,14 +11,17 @@ pub enum Constraint {
     MembershipsUserUnique,
     /// Another user has verified the address.
     UsersVerifiedEmailUnique,
+    /// A payment of that reference was recorded meanwhile, for another invoice.
+    PaymentsOnce,
 }
 
 impl Constraint {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::TenantsSubdomainUnique, "tenants_subdomain_unique"),
         (Self::MembershipsEmailUnique, "memberships_email_unique"),
         (Self::MembershipsUserUnique, "memberships_user_unique"),
         (Self::UsersVerifiedEmailUnique, "users_verified_email_unique"),
+        (Self::PaymentsOnce, "payments_once"),
     ];
 
     fn named(name: &str) -> Option<Self> {

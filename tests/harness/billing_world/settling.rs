@@ -80,7 +80,9 @@ impl Step<'_, '_> {
         invoice.status = Status::Void;
         let whole = invoice.invoice.clone();
         let applied_minor = whole.credit_applied_minor;
-        let posting = Posting::void(currency, whole.net_minor, whole.tax_minor, applied_minor);
+        let owed = LedgerAccount::Receivable;
+        let posting =
+            Posting::void(currency, owed, whole.net_minor, whole.tax_minor, applied_minor);
         tenant.post(self.transaction, posting);
         tenant.balance_minor += applied_minor;
         for line in &whole.lines {

@@ -337,8 +337,8 @@ pub(crate) struct RevenueBody {
     /// In which these are days: the issuer's.
     #[schema(example = "Europe/Berlin")]
     time_zone: String,
-    /// Whether every period that ended in these days is closed: then this is said of them for ever. If not, movements
-    /// may still come.
+    /// Whether these days are over, and every period that ended in them is closed: then this is said of them for ever.
+    /// If not, movements may still come.
     complete: bool,
     /// By currency; there is no sum over several.
     data: Vec<CurrencyFiguresBody>,
@@ -467,7 +467,7 @@ pub(crate) async fn report(
         from: days.from.to_string(),
         to: days.to.to_string(),
         time_zone: zone.to_string(),
-        complete: waiting == 0,
+        complete: waiting == 0 && days.end() <= app.now(),
         data: data.collect::<Result<_, Problem>>()?,
     }))
 }

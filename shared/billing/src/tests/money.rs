@@ -210,15 +210,22 @@ fn a_credit_note_first_takes_off_what_is_due() {
 #[test]
 fn an_invoice_is_booked_and_withdrawn_in_balance() {
     let invoice = of(&[10_000], &Facts { tax: vat("19", false), balance_minor: 2_000, ..usd() });
-    use LedgerAccount::{Credit, Receivable, Revenue, Tax};
+    use LedgerAccount::{BadDebt, Credit, Receivable, Revenue, Tax};
     let mut entries = Posting::invoice(&invoice).entries().to_vec();
     entries.sort_unstable();
     let booked = [(Receivable, 9_900), (Revenue, -10_000), (Tax, -1_900), (Credit, 2_000)];
     assert_eq!(entries, booked);
-    let both = [Posting::invoice(&invoice), Posting::void(Currency::USD, 10_000, 1_900, 2_000)];
-    for account in LedgerAccount::ALL {
-        let all = both.iter().flat_map(|posting| posting.entries());
-        let sum: i64 = all.filter(|(one, _)| *one == account).map(|(_, amount)| amount).sum();
-        assert_eq!(sum, 0, "{account:?}");
+    let void = |from| Posting::void(Currency::USD, from, 10_000, 1_900, 2_000);
+    let given_up = Posting::moved(Currency::USD, BadDebt, Receivable, invoice.due_minor);
+    let withdrawn = [
+        vec![Posting::invoice(&invoice), void(Receivable)],
+        vec![Posting::invoice(&invoice), given_up, void(BadDebt)],
+    ];
+    for postings in withdrawn {
+        for account in LedgerAccount::ALL {
+            let all = postings.iter().flat_map(|posting| posting.entries());
+            let sum: i64 = all.filter(|(one, _)| *one == account).map(|(_, amount)| amount).sum();
+            assert_eq!(sum, 0, "{account:?}");
+        }
     }
 }

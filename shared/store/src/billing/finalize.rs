@@ -223,6 +223,13 @@ async fn note_usage(tx: &mut TenantTx, draft: &Draft, facts: &billing::Facts) ->
 /// # Errors
 /// `Stale` when it is a draft, something of it was paid, or it is tied to another by unused time.
 pub async fn void(tx: &mut TenantTx, id: InvoiceId, now: Timestamp) -> Result<(), BillingError> {
+    let before = sqlx::query_scalar!(
+        "SELECT status FROM invoices WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+        tx.tenant_id() as _,
+        id as _
+    )
+    .fetch_optional(tx.connection())
+    .await?;
     let row = sqlx::query!(
         "UPDATE invoices SET status = 'Void', ended_at = $3
         WHERE tenant_id = $1 AND id = $2 AND status IN ('Open', 'Uncollectible') AND paid_minor = 0
@@ -240,7 +247,13 @@ pub async fn void(tx: &mut TenantTx, id: InvoiceId, now: Timestamp) -> Result<()
     .await?;
     let row = row.ok_or(Error::Stale)?;
     let currency = row.currency.parse().map_err(|_| Error::Foreign("invoices.currency"))?;
-    let posting = Posting::void(currency, row.net_minor, row.tax_minor, row.credit_applied_minor);
+    // What was given up is not owed any more: it is no loss then, either.
+    let from = match before.as_deref() {
+        Some("Uncollectible") => LedgerAccount::BadDebt,
+        _ => LedgerAccount::Receivable,
+    };
+    let posting =
+        Posting::void(currency, from, row.net_minor, row.tax_minor, row.credit_applied_minor);
     ledger::post(tx, Booked::Void(id), id, &posting, now).await?;
     Ok(())
 }
