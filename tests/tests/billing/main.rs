@@ -1,5 +1,8 @@
 //! Billing by real processes on a real Postgres: what the engine cannot prove alone.
 
+mod changes;
+mod coupons_and_taxes;
 mod kept;
+mod life;
 mod runs;
 mod test_clock;
