@@ -4,5 +4,7 @@ mod changes;
 mod coupons_and_taxes;
 mod kept;
 mod life;
+mod overage;
 mod runs;
+mod shop;
 mod test_clock;
