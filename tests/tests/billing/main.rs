@@ -2,6 +2,7 @@
 
 mod changes;
 mod coupons_and_taxes;
+mod documents;
 mod kept;
 mod life;
 mod overage;
