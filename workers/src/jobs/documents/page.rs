@@ -68,7 +68,7 @@ pub(super) fn credit_note(note: &Issued, full: &Full) -> Option<Document> {
     let taxes = terms.iter().map(|terms| {
         let of = || note.lines.iter().filter(|line| line.tax == **terms);
         Tax {
-            label: label(terms),
+            label: label_with_place(terms),
             base: money(of().map(|line| line.net_minor).sum()),
             tax: money(of().map(|line| line.tax_minor).sum()),
         }
@@ -120,11 +120,17 @@ fn label(terms: &TaxTerms) -> String {
     terms.rate.to_string()
 }
 
+/// Of a row of the tax table: rates of two countries may be the same.
+fn label_with_place(terms: &TaxTerms) -> String {
+    match &terms.jurisdiction {
+        Some(place) => format!("{} ({place})", label(terms)),
+        None => label(terms),
+    }
+}
+
 fn tax_row(group: &TaxGroup, currency: Currency) -> Tax {
-    let place = group.terms.jurisdiction.as_ref();
-    let place = place.map_or_else(String::new, |place| format!(" ({place})"));
     Tax {
-        label: format!("{}{place}", label(&group.terms)),
+        label: label_with_place(&group.terms),
         base: Money { amount_minor: group.base_minor, currency },
         tax: Money { amount_minor: group.tax_minor, currency },
     }
