@@ -1,9 +1,10 @@
 //! Documents as tenants download them: all that the law and the payer want is on the page, and it stays as it is.
 
-use harness::{App, poll_async};
+use harness::{Actor, App, poll_async};
 use serde_json::{Value, json};
 
 use crate::life::{BOUND, CARD, Life, start_with};
+use crate::shop::{BATCH, Customer, Shop};
 
 const BANK: &str = "{ name = \"Musterbank\", account_holder = \"PyTake GmbH\", \
     iban = \"DE89370400440532013000\", bic = \"COBADEFFXXX\" }";
@@ -33,16 +34,19 @@ async fn made_out_to(life: &Life, country: &str, tax_id: &str) {
 
 /// The document below a path, once it is rendered.
 async fn pdf(life: &Life, below: &str) -> Vec<u8> {
-    let path = life.path(&format!("{below}/pdf"));
+    rendered(&life.actor, &life.path(&format!("{below}/pdf"))).await
+}
+
+async fn rendered(actor: &Actor, path: &str) -> Vec<u8> {
     let rendered = poll_async(BOUND, async || {
         // 202 until it is there.
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        let answer = life.actor.get(&path).await;
+        let answer = actor.get(path).await;
         assert!([200, 202].contains(&answer.status), "{answer:?}");
         (answer.status == 200).then_some(())
     });
     assert!(rendered.await.is_some(), "{path} is not rendered");
-    life.actor.download(&path).await
+    actor.download(path).await
 }
 
 /// Its text as a reader would copy it, a bar after each piece.
@@ -193,4 +197,21 @@ async fn an_installation_without_a_bank_says_that_the_card_is_charged() {
     for absent in ["IBAN", "Tax ID"] {
         assert!(!text.contains(absent), "{absent} in {text}");
     }
+}
+
+#[tokio::test]
+async fn use_is_printed_with_how_much_there_was_and_how_it_came_to_its_price() {
+    let shop = Shop::open().await;
+    let customer = Customer::paying(&shop, "acme", "PayAsYouGo").await;
+    customer.send_all(12).await;
+    customer.counted("messages", 12 * BATCH).await;
+    let invoice = customer.end_period(5).await;
+
+    let path = customer.owner.path(&format!("{}/pdf", below(&invoice)));
+    let text = text(&rendered(&customer.owner, &path).await);
+
+    assert_found(&text, &["Invoice|INV-", "Bill to|acme Inc|"]);
+    assert_found(&text, &["Messages sent|12,000 messages|0 %|69.40|"]);
+    assert_found(&text, &["10,000 messages × 0.006 + 2,000 messages × 0.0047|"]);
+    assert_found(&text, &["Total|USD 69.40|"]);
 }
