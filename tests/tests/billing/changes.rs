@@ -231,3 +231,34 @@ async fn a_preview_of_what_was_changed_since_is_refused_and_one_in_force_holds()
     assert_eq!(late.problem(), "422 validation-failed");
     assert_eq!(late.fault_pointers(), ["/proration_date"]);
 }
+
+#[tokio::test]
+async fn without_a_way_to_pay_a_preview_says_so_and_nothing_is_changed() {
+    let app = start().await;
+    let life = Life::begin(&app, "acme", "Free", "2026-04-01T00:00:00Z").await;
+    let wish = json!({ "new_plan": "Pro" });
+    let preview = life.preview(wish.clone()).await;
+    assert_eq!(preview["payment_method_required"], true);
+    assert_eq!(minor(&preview["invoice"], "total"), 9_900);
+
+    let refused = life.actor.post(&life.path("/upgrade"), wish).await;
+    assert_eq!(refused.problem(), "402 payment-method-required");
+    assert_eq!(life.subscription().await["plan"], "Free");
+    assert_eq!(life.invoices().await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn an_upgrade_that_is_sent_again_under_its_key_is_billed_once() {
+    let app = start().await;
+    let life = Life::paying(&app, "acme", "Starter", "2026-04-01T00:00:00Z").await;
+    let sender = life.actor.with("idempotency-key", "0f8b6f3a-upgrade");
+    let wish = json!({ "new_plan": "Pro" });
+    let first = sender.post(&life.path("/upgrade"), wish.clone()).await.expect(200);
+    let again = sender.post(&life.path("/upgrade"), wish).await.expect(200);
+    assert_eq!(first.json(), again.json());
+    assert_eq!(life.invoices().await.len(), 2, "the first month, and the change");
+
+    let other = sender.post(&life.path("/upgrade"), json!({ "new_plan": "Enterprise" })).await;
+    assert_eq!(other.status, 422, "{other:?}");
+    assert_eq!(life.subscription().await["plan"], "Pro");
+}
