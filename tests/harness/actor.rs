@@ -139,6 +139,20 @@ impl Actor {
         Some(Answer { status, headers, body: answer.text().await.ok()? })
     }
 
+    /// The bytes of a document.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub async fn download(&self, path: &str) -> Vec<u8> {
+        let mut request = self.http.get(format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 200, "{path}");
+        answer.bytes().await.expect("all of it").to_vec()
+    }
+
     /// Any request: method, path, and content type with body.
     ///
     /// # Panics

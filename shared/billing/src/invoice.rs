@@ -9,7 +9,7 @@ use domain::period::Period;
 use domain::plan::{BillingCycle, PlanName};
 use serde::{Deserialize, Serialize};
 
-use crate::charge::{Charge, ChargeError, late};
+use crate::charge::{Charge, ChargeError, counted, late};
 use crate::coupon::Coupon;
 use crate::draft::{CreditTerm, Draft, FeeTerm, InvoiceKind, UsageTerm};
 use crate::proration::fragment;
@@ -379,6 +379,12 @@ fn billed(lines: &[Line]) -> Result<Vec<i64>, OutOfRange> {
 }
 
 impl Line {
+    /// How many of what, in words: `13,000 messages`.
+    #[must_use]
+    pub fn counted(&self) -> String {
+        counted(self.quantity, &self.unit)
+    }
+
     /// One of something, before discounts and tax.
     #[must_use]
     pub fn plain(amount_minor: i64, period: Period, unit: &str) -> Self {

@@ -1,12 +1,18 @@
 //! Billing by real processes on a real Postgres: what the engine cannot prove alone.
 
+mod changes;
 mod corrections;
+mod coupons_and_taxes;
 mod desk;
+mod documents;
 mod kept;
 mod late_use;
+mod life;
 mod operators;
+mod overage;
 mod reminders;
 mod revenue;
 mod revenue_days;
 mod runs;
+mod shop;
 mod test_clock;

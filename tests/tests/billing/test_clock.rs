@@ -1,71 +1,9 @@
 //! A life on a test clock, through the edge: what real tenants live through in years.
 
-use std::time::Duration;
-
-use harness::{Actor, App, AppOptions, poll_async};
+use harness::{App, poll_async};
 use serde_json::{Value, json};
 
-const BOUND: Duration = Duration::from_secs(60);
-
-async fn start() -> App {
-    let settings = vec![("PYTAKE_BILLING__TEST_CLOCKS", "true".to_owned())];
-    App::start_with(AppOptions { settings, ..AppOptions::default() }).await
-}
-
-/// A tenant that lives from `now` on.
-struct Life {
-    actor: Actor,
-    id: String,
-}
-
-impl Life {
-    async fn begin(app: &App, subdomain: &str, plan: &str, now: &str) -> Self {
-        let body = json!({
-            "name": "Acme", "subdomain": subdomain, "plan": plan, "owner_name": "Ann",
-            "owner_email": format!("owner@{subdomain}.example"), "test_clock": now,
-        });
-        let answer = app.stranger().post("/api/v1/tenants", body).await.expect(201);
-        let id = answer.text("/tenant/id");
-        let token = answer.text("/access_token");
-        let actor = app.stranger().bearing(&token).with("x-tenant-id", &id);
-        Self { actor, id }
-    }
-
-    fn path(&self, below: &str) -> String {
-        format!("/api/v1/tenants/{}{below}", self.id)
-    }
-
-    /// Lets time pass until `to`.
-    async fn advance(&self, to: &str) {
-        let body = json!({ "to": to });
-        self.actor.post(&self.path("/test-clock/advance"), body).await.expect(202);
-        let path = self.path("/test-clock");
-        let ready = poll_async(BOUND, async || {
-            // Within what a small plan allows a minute.
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let clock = self.actor.get(&path).await.expect(200).json();
-            (clock["status"] == "ready").then_some(())
-        });
-        assert!(ready.await.is_some(), "the clock does not get to {to}");
-    }
-
-    /// Its invoices, oldest first.
-    async fn invoices(&self) -> Vec<Value> {
-        let mut all = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let page = self.actor.get(&self.path(&format!("/invoices?limit=100{cursor}"))).await;
-            let page = page.expect(200).json();
-            all.extend(page["data"].as_array().expect("a list").iter().cloned());
-            match page["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => break,
-            }
-        }
-        all.reverse();
-        all
-    }
-}
+use crate::life::{BOUND, Life, start};
 
 #[tokio::test]
 async fn three_years_of_a_tenant_anchored_on_the_31st_are_billed_month_by_month_and_paid() {

@@ -32,7 +32,7 @@ impl Step {
 }
 
 /// `1 message`, `2,000 messages`, `2,000 MB`.
-fn counted(quantity: u64, unit: &str) -> String {
+pub(crate) fn counted(quantity: u64, unit: &str) -> String {
     let number = grouped(quantity);
     // A symbol has no plural, and some words are given in it.
     let countable = unit.ends_with(|last: char| last.is_ascii_lowercase() && last != 's');

@@ -68,7 +68,7 @@ pub(super) fn credit_note(note: &Issued, full: &Full) -> Option<Document> {
     let taxes = terms.iter().map(|terms| {
         let of = || note.lines.iter().filter(|line| line.tax == **terms);
         Tax {
-            label: label(terms),
+            label: label_with_place(terms),
             base: money(of().map(|line| line.net_minor).sum()),
             tax: money(of().map(|line| line.tax_minor).sum()),
         }
@@ -107,8 +107,8 @@ fn printed(line: &Line, currency: Currency, zone: &TimeZone) -> invoice_pdf::Lin
         description: line.description.clone(),
         detail: Some(line.detail.clone()).filter(|detail| !detail.is_empty()),
         period: Some(dates(line.period, zone)),
-        quantity: if counted { line.quantity.to_string() } else { String::new() },
-        unit: if counted { line.unit.clone() } else { String::new() },
+        quantity: if counted { line.counted() } else { String::new() },
+        unit: String::new(),
         unit_price: line.unit_price.clone().unwrap_or_default(),
         discount: (line.discount_minor != 0).then(|| money(-line.discount_minor)),
         net: money(line.amount_minor - line.discount_minor),
@@ -120,11 +120,17 @@ fn label(terms: &TaxTerms) -> String {
     terms.rate.to_string()
 }
 
+/// Of a row of the tax table: rates of two countries may be the same.
+fn label_with_place(terms: &TaxTerms) -> String {
+    match &terms.jurisdiction {
+        Some(place) => format!("{} ({place})", label(terms)),
+        None => label(terms),
+    }
+}
+
 fn tax_row(group: &TaxGroup, currency: Currency) -> Tax {
-    let place = group.terms.jurisdiction.as_ref();
-    let place = place.map_or_else(String::new, |place| format!(" ({place})"));
     Tax {
-        label: format!("{}{place}", label(&group.terms)),
+        label: label_with_place(&group.terms),
         base: Money { amount_minor: group.base_minor, currency },
         tax: Money { amount_minor: group.tax_minor, currency },
     }
