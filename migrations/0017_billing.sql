@@ -93,6 +93,8 @@ CREATE TABLE invoices (
     -- Who issued it to whom, as they were.
     issuer               jsonb,
     customer             jsonb,
+    -- Whether it was to be charged to a way to pay on file; else the customer is asked to pay.
+    charged              boolean     NOT NULL DEFAULT false,
     -- From here on: what becomes of it.
     paid_minor           bigint      NOT NULL DEFAULT 0 CHECK (paid_minor >= 0),
     credited_minor       bigint      NOT NULL DEFAULT 0 CHECK (credited_minor >= 0),
@@ -157,6 +159,8 @@ CREATE TABLE billed_usage (
     cycle        text        NOT NULL,
     currency     text        NOT NULL,
     quantity     bigint      NOT NULL CHECK (quantity >= 0),
+    -- The spending cap that held: what comes late costs no more than it leaves.
+    cap_minor    bigint,
     PRIMARY KEY (tenant_id, meter, period_start),
     FOREIGN KEY (plan, plan_version) REFERENCES plan_versions (plan, version)
 );

@@ -55,3 +55,5 @@ ALTER FUNCTION lock_due_reminders(date, smallint[], integer) OWNER TO pytake_bil
 REVOKE CREATE ON SCHEMA public FROM pytake_billing;
 REVOKE EXECUTE ON FUNCTION lock_due_reminders(date, smallint[], integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lock_due_reminders TO pytake_worker;
+REVOKE EXECUTE ON FUNCTION reminder_due FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION reminder_due TO pytake_billing;

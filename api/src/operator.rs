@@ -33,7 +33,7 @@ use crate::extract::{BODY_BYTES_MAX, bearer_key};
 use crate::openapi::{self, Listener, OperatorDocument};
 use crate::problem::{self, Problem};
 use crate::router;
-use crate::routes::admin::{billing, invoices, jobs, queues, revenue};
+use crate::routes::admin::{billing, invoices, jobs, queues, receivables, revenue};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -106,7 +106,7 @@ pub(crate) fn documented() -> OpenApiRouter<OperatorApp> {
         .routes(routes!(invoices::void))
         .routes(routes!(invoices::give_up))
         .routes(routes!(revenue::report))
-        .routes(routes!(revenue::receivables))
+        .routes(routes!(receivables::receivables))
 }
 
 /// Serves until the process ends.

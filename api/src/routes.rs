@@ -62,6 +62,9 @@ pub(crate) struct MoneyBody {
     currency: String,
 }
 
+/// The greatest amount that is taken, in minor units: very many of them add up to one that can be kept.
+const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
+
 /// An amount of money, as it is sent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,10 +78,11 @@ pub(crate) struct MoneyInput {
 }
 
 impl MoneyInput {
-    /// The amount, if it is at least `least` minor units.
+    /// The amount, if it is at least `least` minor units, and no more than sums of them can hold.
     pub(crate) fn parse(self, faults: &mut Faults, pointer: &str, least: i64) -> Option<Money> {
-        if self.amount_minor < least {
-            faults.push(&format!("{pointer}/amount_minor"), format!("must be at least {least}"));
+        if !(least..=AMOUNT_MAX).contains(&self.amount_minor) {
+            let fault = format!("must be at least {least}, and at most {AMOUNT_MAX}");
+            faults.push(&format!("{pointer}/amount_minor"), fault);
         }
         let currency = faults.check(&format!("{pointer}/currency"), self.currency.parse())?;
         Some(Money { amount_minor: self.amount_minor, currency })

@@ -44,8 +44,8 @@ pub struct App {
     pub(crate) account_url: Option<String>,
     /// By which terms is billed.
     pub(crate) books: Books,
-    /// How it is collected, and what is told before.
-    pub(crate) billing: BillingWays,
+    /// What is told of it, and when.
+    pub(crate) billing: BillingNotices,
     /// What delivers webhooks.
     pub(crate) webhooks: Courier,
     /// The vault's keys of tenants.
@@ -62,11 +62,9 @@ pub struct App {
     pub(crate) metrics: Metrics,
 }
 
-/// How what is due is collected, and what is told before.
+/// What is told, and when.
 #[derive(Debug, Clone)]
-pub(crate) struct BillingWays {
-    /// Whether the local sandbox charges cards.
-    pub(crate) sandbox: bool,
+pub(crate) struct BillingNotices {
     /// How long before a trial's end its owners are told.
     pub(crate) trial_notice: Duration,
     /// On which days, from the one on which an invoice is due, its owners are reminded of it.
@@ -119,8 +117,7 @@ impl App {
             public_url: settings.api.public_url.clone(),
             account_url: Some(settings.mail.account_url.clone()).filter(|url| !url.is_empty()),
             books: Books::new(billing.terms(production).context("settings")?),
-            billing: BillingWays {
-                sandbox: billing.sandbox,
+            billing: BillingNotices {
                 trial_notice: billing.trial_notice(),
                 reminder_days: billing.reminder_days,
             },

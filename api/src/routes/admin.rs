@@ -4,4 +4,5 @@ pub(crate) mod billing;
 pub(crate) mod invoices;
 pub(crate) mod jobs;
 pub(crate) mod queues;
+pub(crate) mod receivables;
 pub(crate) mod revenue;

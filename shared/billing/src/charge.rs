@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::rate::Rate;
 use crate::rounding::{OutOfRange, round};
 
-pub(crate) use explain::counted;
+pub(crate) use explain::{counted, grouped};
 pub use tiers::{Tier, Tiers, TiersError};
 
 /// How units become an amount.

@@ -78,6 +78,7 @@ impl Installation {
             prices_include_tax: self.prices_include_tax,
             series,
             grace: SignedDuration::from_mins(i64::from(self.grace_minutes)),
+            charges: self.sandbox,
             payment_days: self.payment_days,
         })
     }

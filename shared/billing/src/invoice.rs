@@ -3,13 +3,16 @@
 //!
 //! Order (§2.7): use → included units → tiers → coupons → tax → credit balance.
 
+use std::collections::BTreeMap;
+
 use domain::id::InvoiceId;
 use domain::money::Currency;
 use domain::period::Period;
 use domain::plan::{BillingCycle, PlanName};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::charge::{Charge, ChargeError, counted, late};
+use crate::charge::{Charge, ChargeError, counted, grouped, late};
 use crate::coupon::Coupon;
 use crate::draft::{CreditTerm, Draft, FeeTerm, InvoiceKind, UsageTerm};
 use crate::proration::fragment;
@@ -40,6 +43,17 @@ pub struct LateUse {
     pub period: Period,
     /// The plan that was used then.
     pub plan: PlanName,
+    /// The spending cap that held then.
+    pub cap: Option<LateCap>,
+}
+
+/// A spending cap of a period that was billed: what comes late costs no more than it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateCap {
+    /// The cap.
+    pub cap_minor: i64,
+    /// What all use of the period that was billed comes to, were there no cap.
+    pub billed_minor: i64,
 }
 
 /// All that an invoice depends on beside its draft.
@@ -91,6 +105,9 @@ pub enum Rule {
         quantity: u64,
         /// How much of it was billed.
         billed: u64,
+        /// The cap that kept it from costing more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cap_minor: Option<i64>,
     },
     /// What threshold invoices have billed of the period's use.
     AlreadyInvoiced,
@@ -194,9 +211,7 @@ pub fn compose(draft: &Draft, facts: &Facts) -> Result<Option<Invoice>, InvoiceE
     if let Some(usage) = &draft.usage {
         usage_lines(usage, facts, &mut lines)?;
     }
-    for late in &facts.late {
-        lines.extend(late_line(late, facts)?);
-    }
+    late_lines(facts, &mut lines)?;
     if lines.iter().all(|line| line.amount_minor == 0) {
         return Ok(None);
     }
@@ -314,21 +329,45 @@ fn usage_lines(term: &UsageTerm, facts: &Facts, lines: &mut Vec<Line>) -> Result
     Ok(())
 }
 
-fn late_line(late_use: &LateUse, facts: &Facts) -> Result<Option<Line>, InvoiceError> {
-    let (used, billed) = (&late_use.used, late_use.billed);
-    let amount_minor = late(&used.charge, billed, used.quantity, facts.currency)?;
-    if amount_minor == 0 {
-        return Ok(None);
+fn late_lines(facts: &Facts, lines: &mut Vec<Line>) -> Result<(), InvoiceError> {
+    // What came late for a period so far, as if there were no cap.
+    let mut grown: BTreeMap<Timestamp, i64> = BTreeMap::new();
+    for late_use in &facts.late {
+        let (used, billed) = (&late_use.used, late_use.billed);
+        let whole_minor = late(&used.charge, billed, used.quantity, facts.currency)?;
+        let grown = grown.entry(late_use.period.start).or_insert(0);
+        let amount_minor = within(late_use.cap, *grown, whole_minor)?;
+        *grown = grown.checked_add(whole_minor).ok_or(OutOfRange)?;
+        if amount_minor != 0 {
+            lines.push(late_line(late_use, facts, amount_minor, amount_minor != whole_minor));
+        }
     }
-    Ok(Some(Line {
+    Ok(())
+}
+
+/// How much of `whole_minor` counts under the cap, after what is billed and `grown_minor` more.
+fn within(cap: Option<LateCap>, grown_minor: i64, whole_minor: i64) -> Result<i64, OutOfRange> {
+    let Some(LateCap { cap_minor, billed_minor }) = cap else { return Ok(whole_minor) };
+    let before = billed_minor.checked_add(grown_minor).ok_or(OutOfRange)?;
+    let after = before.checked_add(whole_minor).ok_or(OutOfRange)?;
+    after.min(cap_minor).checked_sub(before.min(cap_minor)).ok_or(OutOfRange)
+}
+
+fn late_line(late_use: &LateUse, facts: &Facts, amount_minor: i64, cut: bool) -> Line {
+    let (used, billed) = (&late_use.used, late_use.billed);
+    let cap_minor = late_use.cap.filter(|_| cut).map(|cap| cap.cap_minor);
+    let charge = used.charge.clone();
+    let now = counted(used.quantity, &used.unit);
+    let beyond = if cut { "; what is beyond your spending cap is not billed" } else { "" };
+    Line {
         description: format!("{}, counted late for an earlier period", used.title),
+        detail: format!("{now} counted, {} of them billed before{beyond}", grouped(billed)),
         plan: Some(late_use.plan),
-        detail: format!("{} counted, {billed} of them billed before", used.quantity),
         quantity: used.quantity.abs_diff(billed),
         tax: facts.tax.clone(),
-        rule: Rule::LateUsage { charge: used.charge.clone(), quantity: used.quantity, billed },
+        rule: Rule::LateUsage { charge, quantity: used.quantity, billed, cap_minor },
         ..Line::plain(amount_minor, late_use.period, &used.unit)
-    }))
+    }
 }
 
 /// Spreads each coupon over what is billed, in the order in which they were redeemed; answers which were used.

@@ -104,16 +104,17 @@ impl Posting {
         Self::of(currency, &moves)
     }
 
-    /// A credit note: what was earned is less, what is owed too, and the rest goes to the balance.
+    /// A credit note: what was earned is less, what is owed too, and the rest goes to the balance. `from` as of
+    /// [`Self::void`].
     #[must_use]
-    pub fn credit_note(currency: Currency, note: &CreditNote) -> Self {
-        use LedgerAccount::{Credit, Receivable, Revenue, Tax};
+    pub fn credit_note(currency: Currency, from: LedgerAccount, note: &CreditNote) -> Self {
+        use LedgerAccount::{Credit, Revenue, Tax};
         Self::of(
             currency,
             &[
-                (Revenue, Receivable, note.net_minor),
-                (Tax, Receivable, note.tax_minor),
-                (Receivable, Credit, note.balance_minor),
+                (Revenue, from, note.net_minor),
+                (Tax, from, note.tax_minor),
+                (from, Credit, note.balance_minor),
             ],
         )
     }

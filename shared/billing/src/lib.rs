@@ -36,7 +36,9 @@ pub use coupon::{Coupon, Discount, Duration, Percent, PercentError};
 pub use credit_note::{CreditNote, CreditNoteError, CreditNoteLine, Creditable, credit_note};
 pub use draft::{CreditTerm, Draft, FeeTerm, InvoiceKind, UsageTerm};
 pub use installation::{Installation, InstallationError};
-pub use invoice::{Facts, Invoice, InvoiceError, LateUse, Line, Rule, Used, compose, total};
+pub use invoice::{
+    Facts, Invoice, InvoiceError, LateCap, LateUse, Line, Rule, Used, compose, total,
+};
 pub use issuer::{Bank, Issuer, Recipient};
 pub use ledger::{Allocation, LedgerAccount, Posting};
 pub use number::DocumentNumber;

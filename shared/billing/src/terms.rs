@@ -18,6 +18,8 @@ pub struct Terms {
     pub series: Series,
     /// How long a draft waits for usage that comes late.
     pub grace: SignedDuration,
+    /// Whether ways to pay that are on file are charged.
+    pub charges: bool,
     /// Days in which an invoice is to be paid.
     pub payment_days: u16,
 }

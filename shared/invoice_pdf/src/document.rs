@@ -127,6 +127,8 @@ pub struct Tax {
 /// How to pay. What is `None` is not printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Payment {
+    /// Whether it is charged to a way to pay that is on file: then nobody is asked to pay it.
+    pub charged: bool,
     /// The name of the bank.
     pub bank: Option<String>,
     /// Whose account it is.

@@ -109,6 +109,14 @@ fn the_sums_are_on_one_page_wherever_the_lines_end() {
 }
 
 #[test]
+fn what_is_charged_is_not_asked_for() {
+    let charged = Payment { charged: true, ..Payment::default() };
+    let text = text(&Document { payment: Some(charged), ..invoice() });
+    assert_found(&text, &["Payment|USD 6,000.00 will be charged to your payment method on file."]);
+    assert!(!text.contains("Please pay"), "{text}");
+}
+
+#[test]
 fn a_text_longer_than_a_page_goes_on_with_all_its_words() {
     let long: Vec<String> = (0..6_000).map(|word| format!("word{word}")).collect();
     let long = long.join(" ");
@@ -263,6 +271,7 @@ proptest! {
             },
             notes: vec![next(), next()],
             payment: Some(Payment {
+                charged: repeat % 2 == 0,
                 bank: Some(next()),
                 account_holder: Some(next()),
                 iban: Some(next()),

@@ -68,7 +68,7 @@ impl From<sqlx::Error> for IssueError {
     }
 }
 
-/// Issues a credit note: what is still due of the invoice is less, the rest goes to the balance.
+/// Issues a credit note: what is still due of the invoice, given up or not, is less, the rest goes to the balance.
 ///
 /// # Errors
 /// When the wish is more than the lines have left; `NotFound` without such an invoice.
@@ -93,9 +93,7 @@ pub async fn issue(
     let creditable = creditable(tx, &full).await?;
     let all = all_that_is_left(&creditable);
     let lines = if wish.lines.is_empty() { &all } else { &wish.lines };
-    // What was given up is not owed any more: all of it goes to the balance.
-    let due = if locked == "Uncollectible" { 0 } else { full.invoice.due.amount_minor };
-    let note = credit_note(&creditable, lines, due)?;
+    let note = credit_note(&creditable, lines, full.invoice.due.amount_minor)?;
     insert(tx, books, wish, &full, &note, now).await
 }
 
@@ -158,8 +156,8 @@ async fn insert(
     let currency = full.invoice.total.currency;
     sqlx::query!(
         "UPDATE invoices SET credited_minor = credited_minor + $3,
-            status = CASE WHEN status = 'Open' AND due_minor = $3 THEN 'Paid' ELSE status END,
-            ended_at = CASE WHEN status = 'Open' AND due_minor = $3 THEN $4 ELSE ended_at END
+            status = CASE WHEN status <> 'Paid' AND due_minor = $3 THEN 'Paid' ELSE status END,
+            ended_at = CASE WHEN status <> 'Paid' AND due_minor = $3 THEN $4 ELSE ended_at END
         WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id() as _,
         wish.invoice_id as _,
@@ -190,7 +188,7 @@ async fn insert(
     .execute(tx.connection())
     .await?;
     insert_lines(tx, wish, note).await?;
-    let posting = Posting::credit_note(currency, note);
+    let posting = Posting::credit_note(currency, ledger::due_of(&full.invoice.status), note);
     ledger::post(tx, Booked::CreditNote(wish.id), wish.invoice_id, &posting, now).await?;
     let money = |amount_minor| Money { amount_minor, currency };
     Ok(Issued {

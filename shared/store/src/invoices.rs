@@ -54,6 +54,8 @@ pub struct Full {
     pub issuer: Option<Issuer>,
     /// To whom.
     pub customer: Option<Recipient>,
+    /// Whether it was to be charged to a way to pay on file when it was finalised.
+    pub charged: bool,
     /// Its lines; none in a draft.
     pub lines: Vec<Line>,
     /// What was paid on it.
@@ -143,7 +145,7 @@ pub async fn get(tx: &mut TenantTx, id: InvoiceId) -> Result<Full, Error> {
             issued_on AS "issued_on: jiff_sqlx::Date", subtotal_minor, discount_minor,
             net_minor, tax_minor, credit_applied_minor, paid_minor, credited_minor,
             tax_groups AS "tax_groups: Json<Vec<TaxGroup>>", issuer AS "issuer: Json<Issuer>",
-            customer AS "customer: Json<Recipient>"
+            customer AS "customer: Json<Recipient>", charged
         FROM invoices WHERE tenant_id = $1 AND id = $2"#,
         tx.tenant_id() as _,
         id as _
@@ -180,6 +182,7 @@ pub async fn get(tx: &mut TenantTx, id: InvoiceId) -> Result<Full, Error> {
         tax_groups: row.tax_groups.0,
         issuer: row.issuer.map(|issuer| issuer.0),
         customer: row.customer.map(|customer| customer.0),
+        charged: row.charged,
         lines,
         payments,
     })

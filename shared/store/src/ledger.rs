@@ -1,6 +1,6 @@
 //! `ledger_transactions` and `ledger_entries`: what each event posts, once.
 
-use billing::Posting;
+use billing::{LedgerAccount, Posting};
 use domain::id::{CreditNoteId, InvoiceId, PaymentId};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -37,6 +37,11 @@ impl Booked {
             Self::Recovered(id) => ("Recovered", id.as_uuid()),
         }
     }
+}
+
+/// Where what is due of an invoice of this status stands: given up, it is a loss, and not owed any more.
+pub(crate) fn due_of(status: &str) -> LedgerAccount {
+    if status == "Uncollectible" { LedgerAccount::BadDebt } else { LedgerAccount::Receivable }
 }
 
 /// Books a posting about an invoice. The same event a second time is refused by its key.

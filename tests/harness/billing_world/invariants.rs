@@ -7,8 +7,9 @@ use billing::{Invoice, LedgerAccount, Rule};
 use jiff::Timestamp;
 
 use super::books::{Balances, Books, Number, Series};
-use super::catalogue::{Catalogue, Counts, METERS};
+use super::catalogue::Catalogue;
 use super::documents::{Issued, Status, print};
+use super::metered::Billed;
 use super::reference::came_to;
 use super::tenant::Tenant;
 
@@ -44,7 +45,7 @@ pub(super) fn after_step(
 
 /// Each posting is balanced, and each account is what the documents say (4, 5, 17).
 fn books(tenant: &Tenant, faults: &mut Faults) {
-    use LedgerAccount::{CashManual, CashSandbox, Credit, Receivable};
+    use LedgerAccount::{BadDebt, CashManual, CashSandbox, Credit, Receivable};
     let booked = |account| tenant.booked_minor(account);
     let sum: i64 = tenant.ledger.values().sum();
     faults.unless(sum == 0, || format!("the ledger is out of balance by {sum}"));
@@ -52,8 +53,10 @@ fn books(tenant: &Tenant, faults: &mut Faults) {
     faults.unless(balance >= 0, || format!("a balance of {balance}"));
     let credit = -booked(Credit);
     faults.unless(credit == balance, || format!("{credit} is booked as credit, {balance} is it"));
-    let (open, receivable) = (tenant.open_minor(), booked(Receivable));
+    let (open, receivable) = (tenant.due_minor(Status::Open), booked(Receivable));
     faults.unless(open == receivable, || format!("{receivable} is receivable, {open} is open"));
+    let (lost, bad_debt) = (tenant.due_minor(Status::Uncollectible), booked(BadDebt));
+    faults.unless(lost == bad_debt, || format!("{bad_debt} is lost, {lost} was given up"));
     let (cash, paid) = (booked(CashSandbox) + booked(CashManual), tenant.cash_minor);
     faults.unless(cash == paid, || format!("{cash} is booked as cash, {paid} came in"));
 }
@@ -250,7 +253,7 @@ pub(super) fn metered(tenant: &Tenant, catalogue: &Catalogue) -> Result<Vec<Stri
         faults.unless(counts == billed.counts, || {
             format!("{counts:?} of use, {:?} billed", billed.counts)
         });
-        amounts(tenant, offer, billed.amounts_minor, &counts, &mut faults)?;
+        amounts(tenant, offer, billed, &mut faults)?;
     }
     let rows = tenant.metered.billed.len();
     faults
@@ -258,19 +261,25 @@ pub(super) fn metered(tenant: &Tenant, catalogue: &Catalogue) -> Result<Vec<Stri
     Ok(faults.0)
 }
 
-/// All that was ever billed of a period's use is what one bill would be: to the cent.
+/// All that was ever billed of a period's use is what one bill would be, to the cent; under a cap, no more than that.
 fn amounts(
     tenant: &Tenant,
     offer: &billing::Offer,
-    billed: [i64; METERS.len()],
-    counts: &Counts,
+    billed: &Billed,
     faults: &mut Faults,
 ) -> Result<()> {
-    for (used, meter) in super::metered::used(offer, counts) {
+    let mut whole = 0;
+    for (used, meter) in super::metered::used(offer, &billed.counts) {
         let owed = came_to(&used.charge, used.quantity, tenant.currency())?;
-        let came = billed[meter];
-        faults.unless(came == owed, || format!("{} came to {came}, not {owed}", used.title));
+        whole += owed;
+        let came = billed.amounts_minor[meter];
+        faults.unless(billed.cap_minor.is_some() || came == owed, || {
+            format!("{} came to {came}, not {owed}", used.title)
+        });
     }
+    let came = billed.amounts_minor.iter().sum::<i64>() - billed.beyond_minor;
+    let owed = billed.cap_minor.map_or(whole, |cap| whole.min(cap));
+    faults.unless(came == owed, || format!("a period's use came to {came}, not {owed}"));
     Ok(())
 }
 

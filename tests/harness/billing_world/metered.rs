@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
-use billing::{LateUse, Offer, Used};
+use billing::{LateCap, LateUse, Offer, Used};
 use domain::period::Period;
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,6 +28,20 @@ pub(super) struct Billed {
     pub(super) counts: Counts,
     /// What it came to by now, by meter.
     pub(super) amounts_minor: [i64; METERS.len()],
+    /// The cap that held, and what was beyond it.
+    pub(super) cap_minor: Option<i64>,
+    pub(super) beyond_minor: i64,
+}
+
+impl Billed {
+    fn cap(&self, offer: &Offer) -> Result<Option<LateCap>> {
+        let Some(cap_minor) = self.cap_minor else { return Ok(None) };
+        let mut billed_minor = 0;
+        for (used, _) in used(offer, &self.counts) {
+            billed_minor += used.charge.rate(used.quantity, offer.currency)?.amount_minor;
+        }
+        Ok(Some(LateCap { cap_minor, billed_minor }))
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,11 +84,12 @@ impl Metered {
         for billed in self.late.iter().filter_map(|start| self.billed.get(start)) {
             let counts = self.counted(billed.period);
             let offer = catalogue.offer(billed.offer)?;
+            let cap = billed.cap(offer)?;
             for (used, meter) in used(offer, &counts) {
                 let before = billed.counts[meter];
                 if used.quantity != before {
                     let (period, plan) = (billed.period, offer.plan);
-                    late.push(LateUse { used, billed: before, period, plan });
+                    late.push(LateUse { used, billed: before, period, plan, cap });
                 }
             }
         }
@@ -82,7 +97,12 @@ impl Metered {
     }
 
     /// The period's use was billed by the terms of `offer`, and so was what came late for others.
-    pub(super) fn bill(&mut self, period: Option<Period>, offer: OfferPlace) -> Result<()> {
+    pub(super) fn bill(
+        &mut self,
+        period: Option<Period>,
+        offer: OfferPlace,
+        cap_minor: Option<i64>,
+    ) -> Result<()> {
         for start in std::mem::take(&mut self.late) {
             let Some(period) = self.billed.get(&start).map(|billed| billed.period) else {
                 continue;
@@ -95,7 +115,7 @@ impl Metered {
         let Some(period) = period else { return Ok(()) };
         let counts = self.counted(period);
         let amounts_minor = Default::default();
-        let billed = Billed { period, offer, counts, amounts_minor };
+        let billed = Billed { period, offer, counts, amounts_minor, cap_minor, beyond_minor: 0 };
         let twice = self.billed.insert(period.start, billed);
         ensure!(twice.is_none(), "the use from {} on was billed twice", period.start);
         Ok(())
@@ -106,6 +126,13 @@ impl Metered {
         let billed = self.billed.get_mut(&start);
         if let (Some(billed), Some(meter)) = (billed, place_of(meter)) {
             billed.amounts_minor[meter] += amount_minor;
+        }
+    }
+
+    /// A line of an invoice took so much off for the cap.
+    pub(super) fn goes_beyond(&mut self, start: Timestamp, amount_minor: i64) {
+        if let Some(billed) = self.billed.get_mut(&start) {
+            billed.beyond_minor -= amount_minor;
         }
     }
 

@@ -109,9 +109,11 @@ impl Step<'_, '_> {
         // Of all lines together no more can go back than they come to.
         let whole_left: i64 = lines.iter().map(Creditable::left_minor).sum();
         let net_minor = wished.left_minor().min(whole_left) * per_cent / 100;
-        if net_minor <= 0 || !matches!(invoice.status, Status::Open | Status::Paid) {
+        if net_minor <= 0 || invoice.status == Status::Void {
             return Ok(());
         }
+        let given_up = invoice.status == Status::Uncollectible;
+        let from = if given_up { LedgerAccount::BadDebt } else { LedgerAccount::Receivable };
         let is_fee = invoice.fee(line).is_some();
         let note = credit_note(&lines, &[(line, net_minor)], invoice.due_minor())?;
         ensure!(
@@ -120,7 +122,7 @@ impl Step<'_, '_> {
         );
         ensure!(note.offset_minor + note.balance_minor == note.total_minor);
         let number = self.transaction.number(Series::CreditNotes, self.now);
-        tenant.post(self.transaction, Posting::credit_note(currency, &note));
+        tenant.post(self.transaction, Posting::credit_note(currency, from, &note));
         tenant.balance_minor += note.balance_minor;
         let total_minor = note.total_minor;
         tenant.notes.push(Noted { number, at: self.now, total_minor });
@@ -131,7 +133,7 @@ impl Step<'_, '_> {
         let back = invoice.back_of(line).context("no such line")?;
         back.noted.net_minor += note.net_minor;
         back.noted.tax_minor += note.tax_minor;
-        if invoice.status == Status::Open && invoice.due_minor() == 0 {
+        if invoice.due_minor() == 0 {
             invoice.status = Status::Paid;
         }
         Ok(())

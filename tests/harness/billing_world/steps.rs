@@ -168,7 +168,7 @@ impl Step<'_, '_> {
         let invoice = compose(&pending.draft, &facts)?;
         ensure!(compose(&pending.draft, &facts)? == invoice, "a preview is not what is billed");
         let period = pending.draft.usage.as_ref().map(|term| term.period);
-        tenant.metered.bill(period, pending.offer)?;
+        tenant.metered.bill(period, pending.offer, facts.cap_minor)?;
         if let Some(credit) = &pending.draft.credit {
             tenant.uncover(credit.unused.start);
         }
@@ -201,6 +201,9 @@ impl Step<'_, '_> {
                 Rule::Usage { charge, .. } | Rule::LateUsage { charge, .. } => {
                     let start = line.period.start;
                     tenant.metered.came_to(start, charge.meter.as_str(), line.amount_minor);
+                }
+                Rule::SpendingCap { .. } => {
+                    tenant.metered.goes_beyond(line.period.start, line.amount_minor);
                 }
                 _ => {}
             }

@@ -166,10 +166,10 @@ impl Tenant {
         self.ledger.get(&(self.currency(), account)).copied().unwrap_or_default()
     }
 
-    /// What is owed and expected to be paid.
-    pub(super) fn open_minor(&self) -> i64 {
-        let open = self.invoices.iter().filter(|invoice| invoice.status == Status::Open);
-        open.map(Issued::due_minor).sum()
+    /// What is due of invoices that stand so.
+    pub(super) fn due_minor(&self, status: Status) -> i64 {
+        let standing = self.invoices.iter().filter(|invoice| invoice.status == status);
+        standing.map(Issued::due_minor).sum()
     }
 
     pub(super) fn fault(&mut self, fault: String) {

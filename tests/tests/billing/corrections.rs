@@ -326,3 +326,23 @@ async fn an_invoice_that_was_given_up_and_is_withdrawn_is_neither_owed_nor_lost(
     assert_eq!(desk.accounts().await, Vec::<String>::new());
     desk.books_hold().await;
 }
+
+#[tokio::test]
+async fn a_credit_note_on_what_was_given_up_is_less_of_a_loss_and_no_credit() {
+    let desk = Desk::open().await;
+    let (owner, invoice) = desk.customer("acme", "Pro").await;
+    pay(&desk, &invoice, "statement 1", 1_781).await;
+    desk.operator.post(&invoice.act("/uncollectible"), json!({})).await.expect(200);
+
+    credit(&desk, &invoice, part(1_000)).await.expect(201);
+
+    assert_eq!(invoice.stands(&owner).await, "Uncollectible 8810");
+    assert_eq!(balance(&owner).await, 0);
+    desk.books_hold().await;
+    // All of it: what was paid is the tenant's, and nothing else.
+    credit(&desk, &invoice, whole()).await.expect(201);
+    assert_eq!(invoice.stands(&owner).await, "Paid 0");
+    assert_eq!(balance(&owner).await, 1_781);
+    assert_eq!(desk.accounts().await, ["CashManual 1781", "Credit -1781"]);
+    desk.books_hold().await;
+}

@@ -88,9 +88,20 @@ async fn an_invoice_says_who_sold_what_to_whom_at_which_tax_and_how_it_is_paid()
     assert_found(&text, &["Starter, monthly|29.00|-5.80|19 %|23.20|"]);
     assert_found(&text, &["Taxable amount|Tax amount|19 % (DE)|23.20|4.41|"]);
     assert_found(&text, &["Subtotal|29.00|Discounts|-5.80|Tax|4.41|Total|USD 27.61|"]);
-    assert_found(&text, &["Amount due|USD 27.61|", "Please pay USD 27.61 by 15 Apr 2026.|"]);
+    assert_found(&text, &["Amount due|USD 27.61|", "USD 27.61 will be charged to your", "1 / 1|"]);
+    for absent in ["Please pay", "IBAN", "Reference"] {
+        assert!(!text.contains(absent), "who is charged is asked to pay: {text}");
+    }
+
+    // Without a way to pay on file, the next month's asks for a transfer.
+    let forgotten = "UPDATE subscriptions SET payment_method_sealed = NULL";
+    let admin = &mut app.database().connect().await;
+    sqlx::query(forgotten).execute(admin).await.expect("no way to pay");
+    life.advance("2026-05-02T00:00:00Z").await;
+    let text = self::text(&pdf(&life, &below(&life.last_invoice().await)).await);
+    assert_found(&text, &["Amount due|USD 27.61|", "Please pay USD 27.61 by 15 May 2026.|"]);
     assert_found(&text, &["Bank|Musterbank|IBAN|DE89 3704 0044 0532 0130 00|BIC|COBADEFFXXX|"]);
-    assert_found(&text, &["Account holder|PyTake GmbH|", "Reference|TEST-2026-000001|", "1 / 1|"]);
+    assert_found(&text, &["Account holder|PyTake GmbH|", "Reference|TEST-2026-000002|"]);
 }
 
 #[tokio::test]
@@ -188,13 +199,13 @@ async fn a_credit_note_names_its_invoice_its_reason_and_what_it_gives_back() {
 }
 
 #[tokio::test]
-async fn an_installation_without_a_bank_says_that_the_card_is_charged() {
+async fn who_is_charged_is_not_asked_for_a_transfer() {
     let app = start_with(Vec::new()).await;
     let life = Life::paying(&app, "acme", "Pro", "2026-04-01T00:00:00Z").await;
     let text = text(&pdf(&life, &below(&life.last_invoice().await)).await);
     assert_found(&text, &["PyTake|1 Example Street|Example Town|US|", "Total|USD 99.00|"]);
-    assert_found(&text, &["Charged to the payment method on file"]);
-    for absent in ["IBAN", "Tax ID"] {
+    assert_found(&text, &["Payment|USD 99.00 will be charged to your payment method on file."]);
+    for absent in ["IBAN", "Please pay", "Reference", "Tax ID"] {
         assert!(!text.contains(absent), "{absent} in {text}");
     }
 }

@@ -55,7 +55,7 @@ async fn a_payment_of_what_is_due_settles_the_invoice_and_the_tenant_is_told_of_
     assert_eq!(invoice.shown(&owner).await["payments"][0]["id"], recorded["payment"]["id"]);
     let mailbox = desk.app.mailbox();
     let number = recorded["invoice"]["number"].as_str().expect("a number").to_owned();
-    let thanks = format!("invoice {number}");
+    let thanks = format!("thank you: invoice {number}");
     mailbox.wait_for(&owner.email, &thanks).await;
     assert_eq!(
         told(&receiver, 3).await,

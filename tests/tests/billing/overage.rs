@@ -155,7 +155,7 @@ async fn use_that_is_told_late_is_a_marked_line_of_the_next_invoice_and_of_no_ot
     assert_eq!(billed(&second), [("usage", 60, 0), late], "{second}");
     let line = &second["lines"][1];
     assert_eq!(line["description"], "Storage used, counted late for an earlier period");
-    assert_eq!(line["detail"], "5050 counted, 900 of them billed before");
+    assert_eq!(line["detail"], "5,050 MB counted, 900 of them billed before");
     assert_eq!(line["period_start"], first["period_start"]);
     assert_eq!(minor(&second, "total"), 200);
 

@@ -305,9 +305,7 @@ async fn the_operators_role_is_told_sums_and_reads_no_tenants_rows() {
         }
     }
     // What the sums are made of is not theirs to read.
-    for relation in
-        ["revenue_movements", "subscription_changes", "billed_usage", "invoice_line_plans"]
-    {
+    for relation in ["revenue_movements", "subscription_changes", "billed_usage"] {
         denied(database, "pytake_operator", &format!("SELECT count(*) FROM {relation}")).await;
     }
     let named = "SELECT count(*) FROM recurring_subscriptions('2025-06-01')";

@@ -75,7 +75,7 @@ const INDEX_NOT_LED: &str = "SELECT indexrelid::regclass::text
          AND indexrelid::regclass::text NOT IN
              ('tenants_subdomain_unique', 'memberships_of_user', 'invitations_by_id',
                 'webhook_deliveries_later', 'invoices_number_unique', 'credit_notes_number_unique',
-                'subscriptions_due', 'subscriptions_trials', 'invoices_due')";
+                'subscriptions_due', 'subscriptions_trials', 'invoices_due', 'invoices_due_on')";
 const KEY_NOT_LED: &str = "SELECT relname::text FROM tenant_tables
      WHERE NOT EXISTS (
          SELECT FROM pg_constraint
@@ -282,6 +282,7 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
             "keep_up_usage of pytake_owner search_path=pg_catalog, public",
             "lease_webhooks of pytake_dispatch search_path=pg_catalog, public enable_seqscan=off enable_bitmapscan=off",
             "lock_due_drafts of pytake_billing search_path=pg_catalog, public",
+            "lock_due_reminders of pytake_billing search_path=pg_catalog, public",
             "lock_due_subscriptions of pytake_billing search_path=pg_catalog, public",
             "lock_ending_trials of pytake_billing search_path=pg_catalog, public",
             "parked_subscriptions of pytake_billing search_path=pg_catalog, public",

@@ -1,4 +1,4 @@
-//! What recurs, what was billed for it, and what is owed: for any past days, in the issuer's time zone.
+//! What recurs, and what was billed for it: for any past days, in the issuer's time zone.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use store::ControlTx;
 use store::billing::runs;
-use store::revenue::{self, Age, Receivable};
+use store::revenue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::extract::malformed_query;
@@ -40,14 +40,6 @@ pub(crate) struct RevenueQuery {
     /// One currency; all, apart, when left out.
     #[param(example = "USD")]
     currency: Option<String>,
-}
-
-/// Which day is wanted.
-#[derive(Deserialize, IntoParams)]
-pub(crate) struct ReceivablesQuery {
-    /// The day at whose end it is asked.
-    #[param(required, example = "2026-04-30")]
-    on: Option<String>,
 }
 
 /// Days, and the instants between them.
@@ -102,26 +94,14 @@ impl RevenueQuery {
     }
 }
 
-impl ReceivablesQuery {
-    /// The day, and the instant at which it ends.
-    fn parse(self, zone: &NamedTimeZone) -> Result<(Date, Timestamp), Faults> {
-        let mut faults = Faults::new();
-        let on = date(&mut faults, "/on", self.on.as_deref());
-        let parsed = on.and_then(|on| {
-            let end = on.tomorrow().ok().and_then(|after| start_of(after, zone));
-            Some((on, faults.check("/on", end.ok_or("is beyond the calendar"))?))
-        });
-        faults.finish(parsed)
-    }
-}
-
-fn date(faults: &mut Faults, pointer: &str, text: Option<&str>) -> Option<Date> {
-    let date = text.and_then(|text| text.parse::<Date>().ok());
-    let date = date.filter(|date| YEARS.contains(&date.year()));
+pub(super) fn date(faults: &mut Faults, pointer: &str, text: Option<&str>) -> Option<Date> {
+    // What stands behind a date would be passed over, and believed.
+    let whole = |date: &Date| YEARS.contains(&date.year()) && text == Some(&date.to_string());
+    let date = text.and_then(|text| text.parse().ok()).filter(whole);
     faults.check(pointer, date.ok_or("must be a date such as `2026-04-30`"))
 }
 
-fn start_of(day: Date, zone: &NamedTimeZone) -> Option<Timestamp> {
+pub(super) fn start_of(day: Date, zone: &NamedTimeZone) -> Option<Timestamp> {
     day.to_zoned(zone.zone().clone()).ok().map(|zoned| zoned.timestamp())
 }
 
@@ -469,100 +449,6 @@ pub(crate) async fn report(
         time_zone: zone.to_string(),
         complete: waiting == 0 && days.end() <= app.now(),
         data: data.collect::<Result<_, Problem>>()?,
-    }))
-}
-
-/// Invoices that have been due for as long.
-#[derive(Default, Serialize, ToSchema)]
-pub(crate) struct AgeBody {
-    /// How many.
-    #[schema(example = 2)]
-    invoices: u64,
-    /// What is owed on them, with tax; minor units.
-    #[schema(example = 19_800)]
-    due_minor: i64,
-}
-
-/// What is owed in a currency, by how long it has been due.
-#[derive(Default, Serialize, ToSchema)]
-pub(crate) struct AgeingBody {
-    #[schema(example = "USD")]
-    currency: String,
-    /// All of it.
-    total: AgeBody,
-    /// Due on the day, or later.
-    not_due: AgeBody,
-    /// Due for 1 to 30 days.
-    days_1_30: AgeBody,
-    /// Due for 31 to 60 days.
-    days_31_60: AgeBody,
-    /// Due for 61 to 90 days.
-    days_61_90: AgeBody,
-    /// Due for more than 90 days.
-    over_90: AgeBody,
-}
-
-impl AgeingBody {
-    fn count(&mut self, row: &Receivable) {
-        let age = match row.age {
-            Age::NotDue => &mut self.not_due,
-            Age::Days1To30 => &mut self.days_1_30,
-            Age::Days31To60 => &mut self.days_31_60,
-            Age::Days61To90 => &mut self.days_61_90,
-            Age::Over90 => &mut self.over_90,
-        };
-        for sum in [age, &mut self.total] {
-            sum.invoices += row.invoices;
-            sum.due_minor = sum.due_minor.saturating_add(row.due_minor);
-        }
-    }
-}
-
-/// What customers owed.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ReceivablesBody {
-    #[schema(example = "2026-04-30")]
-    on: String,
-    /// In which it is a day: the issuer's.
-    #[schema(example = "Europe/Berlin")]
-    time_zone: String,
-    /// By currency; there is no sum over several.
-    data: Vec<AgeingBody>,
-}
-
-/// See what customers owe
-///
-/// At the end of a day, by how long it had been due then. From the ledger: of a past day it says what was so on that
-/// day, whatever was paid since. What was given up is not owed. Tenants on a test clock are not in it.
-#[utoipa::path(
-    get,
-    path = "/api/v1/admin/revenue/receivables",
-    tag = "Revenue",
-    params(ReceivablesQuery),
-    responses((status = 200, body = ReceivablesBody)),
-    extensions(("x-problems" = json!(["validation-failed"]))),
-)]
-pub(crate) async fn receivables(
-    State(app): State<OperatorApp>,
-    query: Result<Query<ReceivablesQuery>, QueryRejection>,
-) -> Result<Json<ReceivablesBody>, Problem> {
-    let Query(query) = query.map_err(|_| malformed_query())?;
-    let zone = &app.books.terms.issuer.time_zone;
-    let (on, end) = query.parse(zone)?;
-    let mut tx = app.store.control().await?;
-
-    let rows = revenue::receivables(&mut tx, end, on).await?;
-
-    let mut data: BTreeMap<Currency, AgeingBody> = BTreeMap::new();
-    for row in &rows {
-        let currency =
-            || AgeingBody { currency: row.currency.to_string(), ..AgeingBody::default() };
-        data.entry(row.currency).or_insert_with(currency).count(row);
-    }
-    Ok(Json(ReceivablesBody {
-        on: on.to_string(),
-        time_zone: zone.to_string(),
-        data: data.into_values().collect(),
     }))
 }
 

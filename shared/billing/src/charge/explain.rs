@@ -46,7 +46,7 @@ pub(crate) fn counted(quantity: u64, unit: &str) -> String {
 }
 
 /// With a comma before each three digits.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (left, digit) in (1..=digits.len()).rev().zip(digits.chars()) {

@@ -3,8 +3,8 @@
 
 use super::tenant::*;
 use crate::{
-    Creditable, Draft, Duration, Facts, InvoiceKind, LateUse, Line, Movement, MovementKind, Offer,
-    Rule, UsageTerm, compose, credit_note, total,
+    Creditable, Draft, Duration, Facts, InvoiceKind, LateCap, LateUse, Line, Movement,
+    MovementKind, Offer, Rule, UsageTerm, compose, credit_note, total,
 };
 use domain::money::Currency;
 
@@ -285,12 +285,39 @@ fn a_coupon_on_use_beyond_the_cap_gave_money_away() {
 }
 
 #[test]
+fn what_comes_late_costs_no_more_than_the_cap_of_its_period_leaves() {
+    // 2,000 beyond what is included were billed, 9.40; each of the late ones costs 0.47 cents.
+    let late = |billed, quantity, cap_minor| {
+        let cap = Some(LateCap { cap_minor, billed_minor: 940 });
+        let period = span("2026-03-01", "2026-04-01");
+        LateUse { used: messages(overage(), quantity), billed, period, plan: Starter, cap }
+    };
+    let of = |late| {
+        let invoice = closing(Facts { late, ..facts(Currency::USD) });
+        invoice.map_or_else(Vec::new, |invoice| {
+            let line = |line: &Line| (line.amount_minor, line.detail.clone());
+            invoice.lines.iter().map(line).collect::<Vec<_>>()
+        })
+    };
+    let told = "12,500 messages counted, 12,000 of them billed before".to_owned();
+    assert_eq!(of(vec![late(12_000, 12_500, 2_000)]), [(235, told.clone())]);
+    let cut = format!("{told}; what is beyond your spending cap is not billed");
+    assert_eq!(of(vec![late(12_000, 12_500, 1_000)]), [(60, cut.clone())]);
+    // Of two meters the second finds what the first left; and what was taken back was under the cap, or not.
+    assert_eq!(of(vec![late(12_000, 12_500, 1_000), late(12_000, 12_500, 1_000)]), [(60, cut)]);
+    assert_eq!(of(vec![late(12_000, 12_500, 940)]), []);
+    let less = of(vec![late(12_000, 11_500, 800)]);
+    assert_eq!(less.iter().map(|(amount, _)| *amount).collect::<Vec<_>>(), [-95]);
+}
+
+#[test]
 fn late_use_that_changes_no_amount_is_no_line() {
     let late = LateUse {
         used: messages(overage(), 9_000),
         billed: 8_000,
         period: span("2026-03-01", "2026-04-01"),
         plan: Starter,
+        cap: None,
     };
     assert_eq!(closing(Facts { late: vec![late], ..facts(Currency::USD) }), None);
 }

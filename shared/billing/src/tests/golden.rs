@@ -190,21 +190,22 @@ fn use_that_came_late_is_on_the_next_invoice() {
     let mut tenant = april(Starter);
     let used = messages(overage(), 12_500);
     let earlier = span("2026-03-01", "2026-04-01");
-    tenant.facts.late = vec![LateUse { used, billed: 12_000, period: earlier, plan: Starter }];
+    tenant.facts.late =
+        vec![LateUse { used, billed: 12_000, period: earlier, plan: Starter, cap: None }];
     check(
         tenant.close().1,
         expect![[r#"
-        Period, 2026-05-01 to 2026-06-01
-          Starter, monthly
-            1 month at 29.00, 2026-05-01 to 2026-06-01                           USD 29.00
-          Messages sent, counted late for an earlier period
-            12500 counted, 12000 of them billed before
-            500 message, 2026-03-01 to 2026-04-01                                 USD 2.35
-          net                                                                    USD 31.35
-          O 0 % of 3135                                                           USD 0.00
-          total                                                                  USD 31.35
-          due                                                                    USD 31.35
-    "#]],
+            Period, 2026-05-01 to 2026-06-01
+              Starter, monthly
+                1 month at 29.00, 2026-05-01 to 2026-06-01                           USD 29.00
+              Messages sent, counted late for an earlier period
+                12,500 messages counted, 12,000 of them billed before
+                500 message, 2026-03-01 to 2026-04-01                                 USD 2.35
+              net                                                                    USD 31.35
+              O 0 % of 3135                                                           USD 0.00
+              total                                                                  USD 31.35
+              due                                                                    USD 31.35
+        "#]],
     );
 }
 

@@ -149,6 +149,7 @@ fn late_usage_is_rated_at_the_old_periods_price_whatever_the_next_includes() {
         billed: 12_000,
         period: span("2026-04-01", "2026-05-01"),
         plan: Starter,
+        cap: None,
     };
     // Nothing was used in May, though 10,000 would be included.
     let invoice =

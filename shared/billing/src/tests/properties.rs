@@ -262,7 +262,7 @@ proptest! {
         let mut sum_minor = total(&first, true);
         for quantity in late {
             let used = messages(charge.clone(), counted + quantity);
-            let late = vec![LateUse { used, billed: counted, period: whole, plan: Starter }];
+            let late = vec![LateUse { used, billed: counted, period: whole, plan: Starter, cap: None }];
             sum_minor += total(&Facts { late, ..facts(Currency::USD) }, false);
             counted += quantity;
         }

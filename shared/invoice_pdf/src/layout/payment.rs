@@ -21,7 +21,8 @@ pub(super) fn place(canvas: &mut Canvas, at: &mut Cursor, document: &Document, f
         strips.push(Strip::gap(5.0));
     }
     strips.extend(free);
-    if strips.is_empty() {
+    let charged = document.payment.as_ref().is_some_and(|payment| payment.charged);
+    if strips.is_empty() && !charged {
         return;
     }
     let title = Strip::at_left("Payment".to_owned(), LABEL, left);
@@ -39,9 +40,14 @@ pub(super) fn place(canvas: &mut Canvas, at: &mut Cursor, document: &Document, f
 /// What to pay and until when, in a sentence.
 fn request(document: &Document) -> Option<String> {
     let due = document.totals.amount_due.filter(|due| due.amount_minor > 0)?;
-    let date = document.due_date?;
-    (document.kind == Kind::Invoice)
-        .then(|| format!("Please pay {} by {}.", amount::named(due), amount::date(date)))
+    if document.kind != Kind::Invoice {
+        return None;
+    }
+    let named = amount::named(due);
+    if document.payment.as_ref().is_some_and(|payment| payment.charged) {
+        return Some(format!("{named} will be charged to your payment method on file."));
+    }
+    document.due_date.map(|date| format!("Please pay {named} by {}.", amount::date(date)))
 }
 
 /// The account, a label and a value each.

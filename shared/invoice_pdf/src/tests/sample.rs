@@ -76,6 +76,7 @@ pub(super) fn invoice() -> Document {
         },
         notes: texts(&["Reverse charge: VAT is owed by the recipient."]),
         payment: Some(Payment {
+            charged: false,
             bank: Some("Musterbank".to_owned()),
             account_holder: Some("Pytake Holding".to_owned()),
             iban: Some("DE89370400440532013000".to_owned()),

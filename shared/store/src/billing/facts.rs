@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use billing::{Draft, Facts, LateUse, Offer, Recipient, UsageTerm, Used};
+use billing::{
+    ChargeError, Draft, Facts, LateCap, LateUse, Offer, OutOfRange, Recipient, UsageTerm, Used,
+};
 use domain::meter::MeterName;
 use domain::period::Period;
 use domain::plan::BillingCycle;
@@ -51,18 +53,42 @@ pub async fn load(
         facts.invoiced_minor = invoiced(tx, draft, term.period.start).await?;
         facts.cap_minor = running.spending_cap_minor.filter(|_| running.overage_allowed);
     }
-    for (term, meter, billed, counted) in late {
+    for Late { term, meter, billed, counted, cap_minor } in late {
         let offer = offer(tx, books, running, &term).await?;
         let used = used(&offer, &names, |one| (*one == meter).then_some(counted));
-        let used = used.into_iter().find(|used| used.charge.meter == meter);
-        facts.late.extend(used.map(|used| LateUse {
-            used,
-            billed,
-            period: term.period,
-            plan: term.plan,
-        }));
+        let Some(used) = used.into_iter().find(|used| used.charge.meter == meter) else { continue };
+        let cap = match cap_minor {
+            Some(cap_minor) => {
+                let billed_minor = came_to(tx, &offer, term.period).await?;
+                Some(LateCap { cap_minor, billed_minor })
+            }
+            None => None,
+        };
+        let (period, plan) = (term.period, term.plan);
+        facts.late.push(LateUse { used, billed, period, plan, cap });
     }
     Ok((facts, recipient))
+}
+
+/// What the use that was billed of a period comes to, were there no cap.
+async fn came_to(tx: &mut TenantTx, offer: &Offer, period: Period) -> Result<i64, BillingError> {
+    let rows = sqlx::query!(
+        "SELECT meter, quantity FROM billed_usage WHERE tenant_id = $1 AND period_start = $2",
+        tx.tenant_id() as _,
+        period.start.to_sqlx() as _
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let mut sum_minor = 0_i64;
+    for charge in &offer.charges {
+        let Some(row) = rows.iter().find(|row| row.meter == charge.meter.as_str()) else {
+            continue;
+        };
+        let rated = charge.rate(row.quantity.unsigned_abs(), offer.currency)?;
+        sum_minor =
+            sum_minor.checked_add(rated.amount_minor).ok_or(ChargeError::from(OutOfRange))?;
+    }
+    Ok(sum_minor)
 }
 
 async fn offer(
@@ -150,14 +176,18 @@ pub async fn any_late(tx: &mut TenantTx) -> Result<bool, Error> {
     Ok(any)
 }
 
-/// Use of billed periods that is counted otherwise by now: the period's terms, the meter, what was billed, what is
-/// counted.
-async fn late(
-    tx: &mut TenantTx,
-    draft: &Draft,
-) -> Result<Vec<(UsageTerm, MeterName, u64, u64)>, Error> {
+/// Use of a meter in a period that was billed, and is counted otherwise by now.
+struct Late {
+    term: UsageTerm,
+    meter: MeterName,
+    billed: u64,
+    counted: u64,
+    cap_minor: Option<i64>,
+}
+
+async fn late(tx: &mut TenantTx, draft: &Draft) -> Result<Vec<Late>, Error> {
     let rows = sqlx::query!(
-        "SELECT billed_usage.meter, period_start, period_end, plan, plan_version, cycle,
+        "SELECT billed_usage.meter, period_start, period_end, plan, plan_version, cycle, cap_minor,
             billed_usage.quantity AS billed, usage_periods.quantity AS counted
         FROM billed_usage
         JOIN usage_periods ON usage_periods.tenant_id = billed_usage.tenant_id
@@ -181,7 +211,13 @@ async fn late(
             period: Period { start: row.period_start.to_jiff(), end: row.period_end.to_jiff() },
         };
         let meter = row.meter.try_into().map_err(|_| Error::Foreign("billed_usage.meter"))?;
-        Ok((term, meter, row.billed.unsigned_abs(), row.counted.unsigned_abs()))
+        Ok(Late {
+            term,
+            meter,
+            billed: row.billed.unsigned_abs(),
+            counted: row.counted.unsigned_abs(),
+            cap_minor: row.cap_minor,
+        })
     });
     late.collect()
 }

@@ -105,7 +105,11 @@ async fn issue(
         "UPDATE invoices
         SET status = $3, number = $4, issued_on = $5, due_on = $6, finalized_at = $7, subtotal_minor = $8,
             discount_minor = $9, net_minor = $10, tax_minor = $11, total_minor = $12, credit_applied_minor = $13,
-            tax_groups = $14, issuer = $15, customer = $16, ended_at = CASE WHEN $17 THEN $7::timestamptz END
+            tax_groups = $14, issuer = $15, customer = $16, ended_at = CASE WHEN $17 THEN $7::timestamptz END,
+            charged = $18 AND EXISTS (
+                SELECT FROM subscriptions
+                WHERE subscriptions.tenant_id = $1 AND subscriptions.id = subscription_id
+                    AND payment_method_sealed IS NOT NULL)
         WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id() as _,
         id as _,
@@ -123,7 +127,8 @@ async fn issue(
         Json(&invoice.tax_groups) as _,
         Json(&terms.issuer) as _,
         Json(recipient) as _,
-        paid
+        paid,
+        terms.charges
     )
     .execute(tx.connection())
     .await?;
@@ -199,8 +204,9 @@ async fn note_usage(tx: &mut TenantTx, draft: &Draft, facts: &billing::Facts) ->
     let quantities: Vec<_> = facts.used.iter().map(quantity).collect();
     sqlx::query!(
         "INSERT INTO billed_usage (tenant_id, meter, period_start, period_end, plan, plan_version, cycle, currency,
-            quantity)
-        SELECT $1, meter, $2, $3, $4, $5, $6, $7, quantity FROM unnest($8::text[], $9::bigint[]) AS billed (meter, quantity)
+            cap_minor, quantity)
+        SELECT $1, meter, $2, $3, $4, $5, $6, $7, $8, quantity
+        FROM unnest($9::text[], $10::bigint[]) AS billed (meter, quantity)
         ON CONFLICT (tenant_id, meter, period_start) DO NOTHING",
         tx.tenant_id() as _,
         term.period.start.to_sqlx() as _,
@@ -209,6 +215,7 @@ async fn note_usage(tx: &mut TenantTx, draft: &Draft, facts: &billing::Facts) ->
         term.version,
         term.cycle.as_str(),
         facts.currency.as_str(),
+        facts.cap_minor,
         &meters,
         &quantities
     )
@@ -228,7 +235,7 @@ pub async fn void(tx: &mut TenantTx, id: InvoiceId, now: Timestamp) -> Result<()
         tx.tenant_id() as _,
         id as _
     )
-    .fetch_optional(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
     let row = sqlx::query!(
         "UPDATE invoices SET status = 'Void', ended_at = $3
@@ -247,11 +254,7 @@ pub async fn void(tx: &mut TenantTx, id: InvoiceId, now: Timestamp) -> Result<()
     .await?;
     let row = row.ok_or(Error::Stale)?;
     let currency = row.currency.parse().map_err(|_| Error::Foreign("invoices.currency"))?;
-    // What was given up is not owed any more: it is no loss then, either.
-    let from = match before.as_deref() {
-        Some("Uncollectible") => LedgerAccount::BadDebt,
-        _ => LedgerAccount::Receivable,
-    };
+    let from = ledger::due_of(&before);
     let posting =
         Posting::void(currency, from, row.net_minor, row.tax_minor, row.credit_applied_minor);
     ledger::post(tx, Booked::Void(id), id, &posting, now).await?;

@@ -91,13 +91,21 @@ impl Tenant {
                 let amount = cost(charge, counted, self.currency())?;
                 Ok(Some(Expected { amount, halves: 1 }))
             }
-            Rule::LateUsage { charge, quantity, billed } => {
+            Rule::LateUsage { charge, quantity, billed, .. } => {
                 let meter = place_of(charge.meter.as_str()).context("no such meter")?;
                 if self.metered.counted(line.period)[meter] != *quantity {
                     return Ok(None);
                 }
                 let now = cost(charge, *quantity, self.currency())?;
                 let amount = now.minus(cost(charge, *billed, self.currency())?)?;
+                // Under a cap a line is cut; the period's sum tells whether rightly (`invariants::amounts`).
+                let billed = self.metered.billed.get(&line.period.start);
+                if billed.is_some_and(|billed| billed.cap_minor.is_some()) {
+                    let cut = Exact::whole(line.amount_minor);
+                    let cut =
+                        if line.amount_minor < 0 { cut.most(amount)? } else { cut.least(amount)? };
+                    return Ok(Some(Expected { amount: cut, halves: 2 }));
+                }
                 Ok(Some(Expected { amount, halves: 2 }))
             }
             Rule::SpendingCap { .. } | Rule::AlreadyInvoiced | Rule::Manual => Ok(None),

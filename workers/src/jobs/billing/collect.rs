@@ -54,7 +54,7 @@ pub(super) async fn collect_in(
         tell_of_payment(app, tx, id, payment.id, payment.amount, now).await?;
     }
     let mut paid = invoice.status == "Paid";
-    let collectable = app.billing.sandbox && running.payment_method_sealed.is_some();
+    let collectable = app.books.terms.charges && running.payment_method_sealed.is_some();
     if invoice.status == "Open" && collectable {
         paid = charge(app, tx, invoice, now).await?;
     }
@@ -62,8 +62,12 @@ pub(super) async fn collect_in(
         let none = Money { amount_minor: 0, ..invoice.due };
         let told = InvoicePaid(data(invoice, &number, "Paid", none));
         tell::endpoints(app, tx, &told, format!("invoice.paid {id}"), now).await?;
-        let receipt = |payer| SendEmail::Receipt { payer, invoice_id: id };
-        tell::payers(tx, &format!("receipt {id}"), receipt).await?;
+        // Of one that credit notes alone have settled there is nothing to thank for.
+        let credited = full.sums.credited_minor > 0 && full.sums.paid_minor == 0;
+        if !credited {
+            let receipt = |payer| SendEmail::Receipt { payer, invoice_id: id };
+            tell::payers(tx, &format!("receipt {id}"), receipt).await?;
+        }
     } else if invoice.status == "Open" && !collectable {
         // Nobody collects it: the first reminder comes with it.
         let days = -i16::try_from(app.books.terms.payment_days).unwrap_or(i16::MAX);

@@ -22,7 +22,7 @@ pub(super) fn invoice(full: &Full) -> Option<Document> {
     let due = full.invoice.total.amount_minor - sums.credit_applied_minor;
     Some(Document {
         kind: Kind::Invoice,
-        payment: (due > 0).then(|| payment(issuer, &number)),
+        payment: (due > 0).then(|| payment(issuer, &number, full.charged)),
         number,
         issue_date,
         due_date: full.invoice.due_on,
@@ -171,17 +171,17 @@ fn buyer(customer: &Recipient) -> Party {
     }
 }
 
-fn payment(issuer: &Issuer, number: &str) -> Payment {
-    let bank = issuer.bank.as_ref();
+fn payment(issuer: &Issuer, number: &str, charged: bool) -> Payment {
+    // Who is charged and sends a transfer, too, has paid twice.
+    let bank = issuer.bank.as_ref().filter(|_| !charged);
     Payment {
+        charged,
         bank: bank.map(|bank| bank.name.clone()),
         account_holder: bank.map(|bank| bank.account_holder.clone()),
         iban: bank.map(|bank| bank.iban.clone()),
         bic: bank.map(|bank| bank.bic.clone()),
-        reference: Some(number.to_owned()),
-        instructions: bank
-            .is_none()
-            .then(|| "Charged to the payment method on file, where there is one.".to_owned()),
+        reference: (!charged).then(|| number.to_owned()),
+        instructions: None,
     }
 }
 

@@ -19,7 +19,7 @@ use store::billing::Books;
 use uuid::Uuid;
 
 use super::*;
-use crate::app::{BillingWays, Limits};
+use crate::app::{BillingNotices, Limits};
 use crate::jobs::usage::roll_up::OneAtATime;
 use crate::mail::outbox::Outbox;
 use crate::metrics::Metrics;
@@ -78,11 +78,7 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         public_url: "http://localhost".to_owned(),
         account_url: None,
         books: Books::new(installation.terms(false).unwrap()),
-        billing: BillingWays {
-            sandbox: false,
-            trial_notice: Duration::ZERO,
-            reminder_days: Vec::new(),
-        },
+        billing: BillingNotices { trial_notice: Duration::ZERO, reminder_days: Vec::new() },
         webhooks: Courier::idle(),
         sealer: Sealer::new(Box::new(FileKeyProvider::new(vec![Secret::new([1; 32])]))),
         outbox: Outbox::open(&mail).unwrap(),
