@@ -99,6 +99,23 @@ async fn an_invoice_is_told_of_as_it_stands() {
 
     sender.run("UPDATE invoices SET status = 'Paid', paid_minor = 9900").await;
     assert!(sender.send(receipt.clone(), "is paid").await.is_some());
+
+    // The billing profile's address is told beside the owners; an owner's own is not told twice.
+    let contact = Payer::Contact { tenant_id: sender.recipient.tenant_id };
+    let beside = SendEmail::Receipt { payer: contact, invoice_id };
+    sender
+        .run(
+            "INSERT INTO billing_profiles (tenant_id, name, email, updated_at)
+             SELECT id, 'Acme Accounts', 'books@acme.example', now() FROM tenants",
+        )
+        .await;
+    sender.send(beside.clone(), "").await;
+    let mail = app.mailbox().wait_for("books@acme.example", "is paid").await;
+    assert!(mail.text.contains("Hello Acme Accounts"), "{}", mail.text);
+    sender.run("UPDATE billing_profiles SET email = (SELECT email FROM memberships LIMIT 1)").await;
+    let before = app.mailbox().all_to(&sender.owner.email).len();
+    sender.send(beside, "").await;
+    assert_eq!(app.mailbox().all_to(&sender.owner.email).len(), before, "they have their own");
     sender.run("UPDATE memberships SET role = 'Admin'").await;
     let before = app.mailbox().all_to(&sender.owner.email).len();
     sender.send(failed, "").await;

@@ -1,6 +1,6 @@
 //! What is printed on an invoice and on a credit note.
 
-use billing::{Issuer, Line, Recipient, Rule, TaxGroup, TaxTerms};
+use billing::{Issuer, Line, Recipient, Rule, TaxCategory, TaxGroup, TaxTerms};
 use domain::money::{Currency, Money};
 use domain::period::Period;
 use invoice_pdf::{Dates, Document, Kind, Party, Payment, Tax, Totals};
@@ -120,11 +120,18 @@ fn label(terms: &TaxTerms) -> String {
     terms.rate.to_string()
 }
 
-/// Of a row of the tax table: rates of two countries may be the same.
+/// Of a row of the tax table: why there is no tax, where there is none; and whose it is, because rates of two countries
+/// may be the same.
 fn label_with_place(terms: &TaxTerms) -> String {
+    let label = match terms.category {
+        TaxCategory::Standard | TaxCategory::ZeroRated => label(terms),
+        TaxCategory::Exempt => "Exempt".to_owned(),
+        TaxCategory::ReverseCharge => "Reverse charge".to_owned(),
+        TaxCategory::OutsideScope => "Outside scope".to_owned(),
+    };
     match &terms.jurisdiction {
-        Some(place) => format!("{} ({place})", label(terms)),
-        None => label(terms),
+        Some(place) => format!("{label} ({place})"),
+        None => label,
     }
 }
 
