@@ -29,7 +29,8 @@ pub(super) async fn measure(length: Length) -> Result<Vec<Figure>> {
     let ratio = Figure {
         name: "month_end_cost_ratio",
         value: long.as_secs_f64() / short.as_secs_f64(),
-        bar: Bar::Below(1.2),
+        // A few thousand are done before the database has looked at tables that were empty, and plans by that.
+        bar: if length == Length::Quick { Bar::None } else { Bar::Below(1.2) },
     };
     Ok(vec![whole, ratio])
 }
