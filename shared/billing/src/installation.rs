@@ -41,6 +41,11 @@ pub enum InstallationError {
     /// Play money for real customers.
     #[error("billing.sandbox takes any card and no money; set it false in production")]
     Sandbox,
+    /// Limits that nobody pays for: a test clock moves only when its tenant says so.
+    #[error(
+        "billing.test_clocks lets tenants use a plan and never pay; set it false in production"
+    )]
+    TestClocks,
     /// Numbers of one series could be taken for those of another.
     #[error(
         "billing: prefixes of numbers are three different ones of at most 10 capital letters and digits"
@@ -55,10 +60,13 @@ impl Installation {
     /// The terms, with the taxes that are compiled in. `production`: real customers.
     ///
     /// # Errors
-    /// When the sandbox would charge real customers, prefixes are no prefixes, or taxes are not known.
+    /// When the sandbox would charge real customers, or clocks would keep them from paying, prefixes are no prefixes, or taxes are not known.
     pub fn terms(&self, production: bool) -> Result<Terms, InstallationError> {
         if production && self.sandbox {
             return Err(InstallationError::Sandbox);
+        }
+        if production && self.test_clocks {
+            return Err(InstallationError::TestClocks);
         }
         let series = Series {
             invoices: self.invoice_prefix.clone(),
@@ -115,6 +123,10 @@ mod tests {
         let installation = installation("TEST", "DE");
         assert!(installation.terms(false).is_ok());
         assert!(matches!(installation.terms(true), Err(InstallationError::Sandbox)));
+        let clocks = Installation { sandbox: false, test_clocks: true, ..installation };
+        assert!(clocks.terms(false).is_ok());
+        assert!(matches!(clocks.terms(true), Err(InstallationError::TestClocks)));
+        assert!(Installation { test_clocks: false, ..clocks }.terms(true).is_ok());
     }
 
     #[test]

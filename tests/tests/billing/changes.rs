@@ -168,6 +168,15 @@ async fn monthly_to_yearly_holds_at_once_from_a_new_anchor_and_gives_the_unused_
     assert_eq!(subscription["current_period_start"], "2026-04-16T00:00:00Z");
     assert_eq!(subscription["current_period_end"], "2027-04-16T00:00:00Z");
     assert_eq!(minor(subscription, "price"), 99_000);
+    // Twelve months' messages, as the API says and as the edge is told.
+    let usage = life.actor.get(&life.path("/usage")).await.expect(200).json();
+    let limits = usage["limits"].as_array().expect("limits");
+    let messages = limits.iter().find(|limit| limit["policy"] == "messages").expect("messages");
+    assert_eq!(messages["quota"], 1_200_000, "{usage}");
+    let told = "SELECT (quotas ->> 'messages')::bigint FROM edge.tenants";
+    let admin = &mut app.database().connect().await;
+    let told: i64 = sqlx::query_scalar(told).fetch_one(admin).await.expect("a quota");
+    assert_eq!(told, 1_200_000);
 
     life.advance("2027-04-17T00:00:00Z").await;
     let totals: Vec<i64> =

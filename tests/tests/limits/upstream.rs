@@ -40,12 +40,6 @@ impl Upstream {
         *self.holding.borrow()
     }
 
-    /// Waits until so many requests are held.
-    pub(crate) async fn holds(&self, count: usize) {
-        let mut holding = self.holding.subscribe();
-        holding.wait_for(|held| *held >= count).await.expect("the upstream lives");
-    }
-
     /// Answers what is held, and what comes.
     pub(crate) fn release(&self) {
         self.released.send_replace(true);
