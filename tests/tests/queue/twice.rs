@@ -52,6 +52,8 @@ async fn every_job_that_is_done_may_run_again_and_changes_nothing() {
         let admin = &mut *connection.lock().await;
         let sql = "SELECT NOT EXISTS (SELECT FROM apalis.jobs WHERE status <> 'Done')
             AND EXISTS (SELECT FROM usage_periods WHERE meter = 'automation_runs' AND quantity = 3)
+            -- The invitation and the upgrade: the edge tells of them when their second is over.
+            AND EXISTS (SELECT FROM usage_periods WHERE meter = 'api_calls' AND quantity = 2)
             AND EXISTS (SELECT FROM invoice_documents) AND EXISTS (SELECT FROM payments)
             AND NOT EXISTS (SELECT FROM usage_batches WHERE rolled_up_at IS NULL)";
         let settled: bool = sqlx::query_scalar(sql).fetch_one(admin).await.expect("an answer");
