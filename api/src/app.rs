@@ -45,8 +45,6 @@ pub(crate) struct Inner {
     pub(crate) streams: Arc<Semaphore>,
     /// By which terms invoices are made.
     pub(crate) books: Arc<Books>,
-    /// Whether cards are charged by the local sandbox; otherwise there is nobody who charges them.
-    pub(crate) sandbox: bool,
     /// Whether tenants may sign up with a time of their own.
     pub(crate) test_clocks: bool,
     pub(crate) issuer: TokenIssuer,
@@ -102,7 +100,6 @@ impl App {
             destinations: settings.webhooks.policy(),
             limits: limits::Reader::new(redis, &settings.redis.key_prefix),
             books: books(settings)?,
-            sandbox: billing.sandbox,
             test_clocks: billing.test_clocks,
             issuer,
             published_keys,

@@ -19,7 +19,7 @@ const PREFIX_LEN_MAX: usize = 10;
 #[serde(deny_unknown_fields)]
 pub struct Installation {
     /// Whether cards are charged by the local sandbox, which takes any.
-    pub sandbox: bool,
+    sandbox: bool,
     /// Whether tenants may sign up with a time of their own.
     pub test_clocks: bool,
     issuer: Issuer,
@@ -60,7 +60,8 @@ impl Installation {
     /// The terms, with the taxes that are compiled in. `production`: real customers.
     ///
     /// # Errors
-    /// When the sandbox would charge real customers, or clocks would keep them from paying, prefixes are no prefixes, or taxes are not known.
+    /// When the sandbox would charge real customers or clocks would keep them from paying, prefixes are no prefixes, or
+    /// taxes are not known.
     pub fn terms(&self, production: bool) -> Result<Terms, InstallationError> {
         if production && self.sandbox {
             return Err(InstallationError::Sandbox);

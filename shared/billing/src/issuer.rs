@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 
 use domain::time_zone::NamedTimeZone;
-use jiff::Timestamp;
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::tax_table::{Country, Customer, Seller, TaxId};
@@ -62,18 +60,6 @@ impl Issuer {
             tax_id: self.tax_id.clone(),
             registered: self.registered.clone(),
         }
-    }
-
-    /// The day of its calendar in which `at` is.
-    #[must_use]
-    pub fn day_of(&self, at: Timestamp) -> Date {
-        at.to_zoned(self.time_zone.zone().clone()).date()
-    }
-
-    /// When a day of its calendar begins; `None` at the end of all calendars.
-    #[must_use]
-    pub fn begin_of(&self, day: Date) -> Option<Timestamp> {
-        day.to_zoned(self.time_zone.zone().clone()).ok().map(|begin| begin.timestamp())
     }
 }
 

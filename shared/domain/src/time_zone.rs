@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 /// What the IANA database lists beside the zones of places: "none was set".
@@ -36,6 +38,18 @@ impl NamedTimeZone {
     #[must_use]
     pub const fn zone(&self) -> &TimeZone {
         &self.zone
+    }
+
+    /// The day of its calendar in which `at` is.
+    #[must_use]
+    pub fn day_of(&self, at: Timestamp) -> Date {
+        at.to_zoned(self.zone.clone()).date()
+    }
+
+    /// When a day of its calendar begins, which need not be at midnight; `None` at the end of all calendars.
+    #[must_use]
+    pub fn begin_of(&self, day: Date) -> Option<Timestamp> {
+        day.to_zoned(self.zone.clone()).ok().map(|begin| begin.timestamp())
     }
 }
 

@@ -149,7 +149,7 @@ async fn insert(
     now: Timestamp,
 ) -> Result<Issued, IssueError> {
     let terms = &books.terms;
-    let issued_on = terms.issuer.day_of(now);
+    let issued_on = terms.issuer.time_zone.day_of(now);
     let test =
         full.invoice.number.as_ref().is_some_and(|number| number.starts_with(&terms.series.tests));
     let series = if test { &terms.series.tests } else { &terms.series.credit_notes };

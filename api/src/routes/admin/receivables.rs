@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::revenue::{self, Age, Receivable};
 use utoipa::{IntoParams, ToSchema};
 
-use super::revenue::{date, start_of};
+use super::revenue::date;
 use crate::extract::malformed_query;
 use crate::operator::OperatorApp;
 use crate::problem::Problem;
@@ -33,7 +33,7 @@ impl ReceivablesQuery {
         let mut faults = Faults::new();
         let on = date(&mut faults, "/on", self.on.as_deref());
         let parsed = on.and_then(|on| {
-            let end = on.tomorrow().ok().and_then(|after| start_of(after, zone));
+            let end = on.tomorrow().ok().and_then(|after| zone.begin_of(after));
             Some((on, faults.check("/on", end.ok_or("is beyond the calendar"))?))
         });
         faults.finish(parsed)

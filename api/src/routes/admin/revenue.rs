@@ -82,7 +82,7 @@ impl RevenueQuery {
                 return None;
             }
             let after = to.tomorrow().ok();
-            let starts = bounds.into_iter().chain(after).map(|day| start_of(day, zone));
+            let starts = bounds.into_iter().chain(after).map(|day| zone.begin_of(day));
             let bounds = starts.collect::<Option<Vec<_>>>();
             faults.check("/to", bounds.ok_or("is beyond the calendar")).map(|bounds| Days {
                 from,
@@ -99,10 +99,6 @@ pub(super) fn date(faults: &mut Faults, pointer: &str, text: Option<&str>) -> Op
     let whole = |date: &Date| YEARS.contains(&date.year()) && text == Some(&date.to_string());
     let date = text.and_then(|text| text.parse().ok()).filter(whole);
     faults.check(pointer, date.ok_or("must be a date such as `2026-04-30`"))
-}
-
-pub(super) fn start_of(day: Date, zone: &NamedTimeZone) -> Option<Timestamp> {
-    day.to_zoned(zone.zone().clone()).ok().map(|zoned| zoned.timestamp())
 }
 
 /// What recurs at the end of a day. Amounts are minor units.

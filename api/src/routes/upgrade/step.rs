@@ -147,12 +147,11 @@ impl Wish {
         let period = loaded.running.period;
         let last_change = loaded.fee.as_ref().map_or(period.start, |fee| fee.service.start);
         // What is billed today is taxed as of today.
-        let zone = app.books.terms.issuer.time_zone.zone();
-        let day = |at: Timestamp| at.to_zoned(zone.clone()).date();
+        let zone = &app.books.terms.issuer.time_zone;
         let refused = |detail| Err(fault("/proration_date", detail));
         if at > now {
             refused("must not lie ahead")
-        } else if now.duration_since(at) > PREVIEW_AGE_MAX || day(at) != day(now) {
+        } else if now.duration_since(at) > PREVIEW_AGE_MAX || zone.day_of(at) != zone.day_of(now) {
             refused("is too long ago; ask for another preview")
         } else if at < period.start || (last_change < period.end && at < last_change) {
             refused("lies before the subscription's last change; ask for another preview")

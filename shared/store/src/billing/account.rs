@@ -199,7 +199,7 @@ async fn current_fee(tx: &mut TenantTx, id: SubscriptionId) -> Result<Option<Fee
 #[must_use]
 pub fn tax(books: &Books, recipient: &Recipient, at: Timestamp) -> TaxTerms {
     let terms = &books.terms;
-    let day = terms.issuer.day_of(at);
+    let day = terms.issuer.time_zone.day_of(at);
     terms.taxes.terms(
         &terms.issuer.seller(),
         &recipient.customer(),

@@ -41,7 +41,7 @@ pub async fn load(
         tax: tax(books, &recipient, now),
         balance_minor: balance(tx, running).await?,
     };
-    let late = late(tx, draft).await?;
+    let late = late(tx, draft.usage.as_ref().map(|term| term.period)).await?;
     if draft.usage.is_none() && late.is_empty() {
         return Ok((facts, recipient));
     }
@@ -161,19 +161,7 @@ async fn invoiced(tx: &mut TenantTx, draft: &Draft, period: Timestamp) -> Result
 /// # Errors
 /// When the database is gone.
 pub async fn any_late(tx: &mut TenantTx) -> Result<bool, Error> {
-    let any = sqlx::query_scalar!(
-        r#"SELECT EXISTS (
-            SELECT FROM billed_usage
-            JOIN usage_periods ON usage_periods.tenant_id = billed_usage.tenant_id
-                AND usage_periods.meter = billed_usage.meter
-                AND usage_periods.period = date_trunc('minute', period_start, 'UTC')
-            WHERE billed_usage.tenant_id = $1 AND usage_periods.quantity <> billed_usage.quantity
-        ) AS "any!""#,
-        tx.tenant_id() as _
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(any)
+    Ok(!late(tx, None).await?.is_empty())
 }
 
 /// Use of a meter in a period that was billed, and is counted otherwise by now.
@@ -185,7 +173,8 @@ struct Late {
     cap_minor: Option<i64>,
 }
 
-async fn late(tx: &mut TenantTx, draft: &Draft) -> Result<Vec<Late>, Error> {
+/// `but`: a period that is billed as a whole now.
+async fn late(tx: &mut TenantTx, but: Option<Period>) -> Result<Vec<Late>, Error> {
     let rows = sqlx::query!(
         "SELECT billed_usage.meter, period_start, period_end, plan, plan_version, cycle, cap_minor,
             billed_usage.quantity AS billed, usage_periods.quantity AS counted
@@ -197,7 +186,7 @@ async fn late(tx: &mut TenantTx, draft: &Draft) -> Result<Vec<Late>, Error> {
             AND ($2::timestamptz IS NULL OR period_start <> $2)
         ORDER BY period_start, billed_usage.meter",
         tx.tenant_id() as _,
-        draft.usage.as_ref().map(|term| term.period.start.to_sqlx()) as _
+        but.map(|period| period.start.to_sqlx()) as _
     )
     .fetch_all(tx.connection())
     .await?;

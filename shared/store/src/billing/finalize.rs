@@ -95,7 +95,7 @@ async fn issue(
     now: Timestamp,
 ) -> Result<String, BillingError> {
     let terms = &books.terms;
-    let issued_on = terms.issuer.day_of(now);
+    let issued_on = terms.issuer.time_zone.day_of(now);
     let days = i64::from(terms.payment_days);
     let due_on = issued_on.checked_add(days.days()).unwrap_or(issued_on);
     let series = if running.on_test_clock { &terms.series.tests } else { &terms.series.invoices };

@@ -13,7 +13,7 @@ const BATCH: i32 = 50;
 
 pub(super) async fn remind_all(app: &App) -> anyhow::Result<()> {
     let now = app.clock.now();
-    let today = app.books.terms.issuer.day_of(now);
+    let today = app.books.terms.issuer.time_zone.day_of(now);
     let schedule = &app.billing.reminder_days;
     loop {
         let mut tx = app.store.control().await?;
@@ -34,7 +34,8 @@ pub(super) async fn next(
     tx: &mut TenantTx,
 ) -> anyhow::Result<Option<(Reminder, Timestamp)>> {
     let next = invoice_reminders::next(tx, &app.billing.reminder_days).await?;
-    Ok(next.and_then(|(reminder, day)| Some((reminder, app.books.terms.issuer.begin_of(day)?))))
+    let zone = &app.books.terms.issuer.time_zone;
+    Ok(next.and_then(|(reminder, day)| Some((reminder, zone.begin_of(day)?))))
 }
 
 /// Tells who pays of one.
