@@ -36,6 +36,10 @@ CREATE TABLE subscriptions (
     period_end           timestamptz NOT NULL,
     -- The provider's reference of the way to pay, sealed by the vault under the tenant's key.
     payment_method_sealed bytea,
+    -- Whether what is owed is paid: what is not is chased (dunning_cases), and in the end suspends the tenant, first from
+    -- changing anything, then from everything but paying.
+    standing             text        NOT NULL DEFAULT 'Good'
+        CHECK (standing IN ('Good', 'PastDue', 'ReadOnly', 'BillingOnly')),
     -- A change that waits for the period's end; with `cancels`, it is the end of what is paid.
     next_plan            text,
     next_cycle           text,

@@ -224,7 +224,9 @@ CREATE TABLE payments (
     tenant_id    uuid        NOT NULL,
     id           uuid        NOT NULL,
     invoice_id   uuid        NOT NULL,
-    provider     text        NOT NULL CHECK (provider IN ('Sandbox', 'Manual')),
+    provider     text        NOT NULL CHECK (provider IN ('Sandbox', 'Stripe', 'PayPal', 'BankTransfer', 'BtcPay',
+        -- An operator says so; it was taken from the balance.
+        'Manual', 'Balance')),
     reference    text        NOT NULL CHECK (char_length(reference) BETWEEN 1 AND 255),
     currency     text        NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     amount_minor bigint      NOT NULL CHECK (amount_minor > 0),

@@ -5,7 +5,8 @@ CREATE TABLE ledger_transactions (
     id         uuid        NOT NULL DEFAULT gen_random_uuid(),
     -- What happened, and to what: each is booked once.
     kind       text        NOT NULL
-        CHECK (kind IN ('Invoice', 'Payment', 'CreditNote', 'Void', 'Uncollectible', 'Recovered')),
+        CHECK (kind IN ('Invoice', 'Payment', 'CreditNote', 'Void', 'Uncollectible', 'Recovered', 'Refund', 'Refunded',
+            'RefundFailed', 'Dispute', 'DisputeWon', 'DisputeLost')),
     source_id  uuid        NOT NULL,
     invoice_id uuid        NOT NULL,
     currency   text        NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
@@ -21,7 +22,7 @@ CREATE TABLE ledger_entries (
     tenant_id      uuid   NOT NULL,
     transaction_id uuid   NOT NULL,
     account        text   NOT NULL CHECK (account IN ('Receivable', 'Revenue', 'Tax', 'Credit', 'CashSandbox',
-        'CashManual', 'BadDebt')),
+        'CashStripe', 'CashPayPal', 'CashBankTransfer', 'CashBtcPay', 'CashManual', 'Refunding', 'Disputed', 'BadDebt')),
     amount_minor   bigint NOT NULL CHECK (amount_minor <> 0),
     PRIMARY KEY (tenant_id, transaction_id, account),
     FOREIGN KEY (tenant_id, transaction_id) REFERENCES ledger_transactions (tenant_id, id)

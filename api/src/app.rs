@@ -14,6 +14,7 @@ use domain::clock::{Clock, SystemClock};
 use domain::destination::DestinationPolicy;
 use domain::secret::Secret;
 use jiff::Timestamp;
+use payments::{PaymentSettings, Providers};
 use rand::Rng;
 use settings::{Api, Environment, KEY_BYTES, KeyFile, Settings};
 use store::billing::Books;
@@ -136,7 +137,15 @@ pub(crate) fn stored(at: Timestamp) -> Timestamp {
 pub(crate) fn books(settings: &Settings) -> anyhow::Result<Arc<Books>> {
     let billing: Installation = settings.billing()?;
     let production = settings.environment == Environment::Production;
-    Ok(Arc::new(Books::new(billing.terms(production).context("settings")?)))
+    let charges = providers(settings)?.charges();
+    Ok(Arc::new(Books::new(billing.terms(production, charges).context("settings")?)))
+}
+
+/// Who takes money.
+pub(crate) fn providers(settings: &Settings) -> anyhow::Result<Providers> {
+    let payments: PaymentSettings = settings.payments()?;
+    let production = settings.environment == Environment::Production;
+    payments.open(production, &settings.api.public_url).context("settings")
 }
 
 impl Keys {

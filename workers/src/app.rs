@@ -8,6 +8,7 @@ use credentials::SymmetricKey;
 use credentials::mail_token::MailTokenKey;
 use domain::clock::{Clock, SystemClock};
 use jobs::queue::Retention;
+use payments::{PaymentSettings, Providers};
 use settings::{Environment, Settings};
 use store::Store;
 use store::billing::Books;
@@ -44,6 +45,8 @@ pub struct App {
     pub(crate) account_url: Option<String>,
     /// By which terms is billed.
     pub(crate) books: Books,
+    /// Who takes money.
+    pub(crate) providers: Providers,
     /// What is told of it, and when.
     pub(crate) billing: BillingNotices,
     /// What delivers webhooks.
@@ -97,6 +100,9 @@ impl App {
         let workers = &settings.workers;
         let billing: Installation = settings.billing()?;
         let production = settings.environment == Environment::Production;
+        let payments: PaymentSettings = settings.payments()?;
+        let providers =
+            payments.open(production, &settings.api.public_url).context("settings")?;
         let redis =
             limits::Server::parse(settings.redis.url.expose()).context("settings: redis.url")?;
         let mut keys = settings.secrets.token_key_file.read()?;
@@ -116,7 +122,8 @@ impl App {
             mail_tokens: MailTokenKey::new(&SymmetricKey::new(key)),
             public_url: settings.api.public_url.clone(),
             account_url: Some(settings.mail.account_url.clone()).filter(|url| !url.is_empty()),
-            books: Books::new(billing.terms(production).context("settings")?),
+            books: Books::new(billing.terms(production, providers.charges()).context("settings")?),
+            providers,
             billing: BillingNotices {
                 trial_notice: billing.trial_notice(),
                 reminder_days: billing.reminder_days,

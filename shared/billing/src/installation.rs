@@ -18,8 +18,6 @@ const PREFIX_LEN_MAX: usize = 10;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Installation {
-    /// Whether cards are charged by the local sandbox, which takes any.
-    sandbox: bool,
     /// Whether tenants may sign up with a time of their own.
     pub test_clocks: bool,
     issuer: Issuer,
@@ -38,9 +36,6 @@ pub struct Installation {
 /// Settings of billing that must not be.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallationError {
-    /// Play money for real customers.
-    #[error("billing.sandbox takes any card and no money; set it false in production")]
-    Sandbox,
     /// Limits that nobody pays for: a test clock moves only when its tenant says so.
     #[error(
         "billing.test_clocks lets tenants use a plan and never pay; set it false in production"
@@ -57,15 +52,12 @@ pub enum InstallationError {
 }
 
 impl Installation {
-    /// The terms, with the taxes that are compiled in. `production`: real customers.
+    /// The terms, with the taxes that are compiled in. `production`: real customers; `charges`: whether there is a
+    /// provider that charges ways to pay on file.
     ///
     /// # Errors
-    /// When the sandbox would charge real customers or clocks would keep them from paying, prefixes are no prefixes, or
-    /// taxes are not known.
-    pub fn terms(&self, production: bool) -> Result<Terms, InstallationError> {
-        if production && self.sandbox {
-            return Err(InstallationError::Sandbox);
-        }
+    /// When clocks would keep customers from paying, prefixes are no prefixes, or taxes are not known.
+    pub fn terms(&self, production: bool, charges: bool) -> Result<Terms, InstallationError> {
         if production && self.test_clocks {
             return Err(InstallationError::TestClocks);
         }
@@ -87,7 +79,7 @@ impl Installation {
             prices_include_tax: self.prices_include_tax,
             series,
             grace: SignedDuration::from_mins(i64::from(self.grace_minutes)),
-            charges: self.sandbox,
+            charges,
             payment_days: self.payment_days,
         })
     }
@@ -111,7 +103,7 @@ mod tests {
 
     fn installation(test_prefix: &str, country: &str) -> Installation {
         let text = format!(
-            "sandbox = true\ntest_clocks = false\nprices_include_tax = false\npayment_days = 14\n\
+            "test_clocks = false\nprices_include_tax = false\npayment_days = 14\n\
              invoice_prefix = \"INV\"\ncredit_note_prefix = \"CN\"\ntest_prefix = {test_prefix:?}\n\
              grace_minutes = 60\ntrial_notice_days = 3\nreminder_days = [-3, 1]\n\
              [issuer]\nname = \"P\"\naddress = []\ncountry = {country:?}\ntime_zone = \"Europe/Berlin\"\n"
@@ -120,27 +112,24 @@ mod tests {
     }
 
     #[test]
-    fn production_takes_no_play_money() {
-        let installation = installation("TEST", "DE");
-        assert!(installation.terms(false).is_ok());
-        assert!(matches!(installation.terms(true), Err(InstallationError::Sandbox)));
-        let clocks = Installation { sandbox: false, test_clocks: true, ..installation };
-        assert!(clocks.terms(false).is_ok());
-        assert!(matches!(clocks.terms(true), Err(InstallationError::TestClocks)));
-        assert!(Installation { test_clocks: false, ..clocks }.terms(true).is_ok());
+    fn production_has_no_time_of_its_tenants_own() {
+        let clocks = Installation { test_clocks: true, ..installation("TEST", "DE") };
+        assert!(clocks.terms(false, true).is_ok());
+        assert!(matches!(clocks.terms(true, true), Err(InstallationError::TestClocks)));
+        assert!(Installation { test_clocks: false, ..clocks }.terms(true, true).is_ok());
     }
 
     #[test]
     fn series_of_numbers_are_told_apart() {
         for prefix in ["INV", "CN", "tst", "", "1A", "ABCDEFGHIJK"] {
-            let refused = installation(prefix, "DE").terms(false);
+            let refused = installation(prefix, "DE").terms(false, true);
             assert!(matches!(refused, Err(InstallationError::Prefixes)), "{prefix}");
         }
     }
 
     #[test]
     fn an_issuer_of_unknown_taxes_is_refused() {
-        let refused = installation("TEST", "CH").terms(false);
+        let refused = installation("TEST", "CH").terms(false, true);
         assert!(matches!(refused, Err(InstallationError::Taxes(_))));
     }
 }

@@ -150,6 +150,18 @@ ids! {
     CreditNoteId = "cn";
     /// Money that came in.
     PaymentId = "pay";
+    /// A way to pay that a tenant has on file.
+    PaymentMethodId = "paymethod";
+    /// An attempt to collect an invoice.
+    ChargeId = "charge";
+    /// Money that goes back.
+    RefundId = "refund";
+    /// A payment that its payer disputes.
+    DisputeId = "dispute";
+    /// The chasing of a tenant that does not pay.
+    DunningCaseId = "dunning";
+    /// A credit entry of a bank statement.
+    BankEntryId = "bankentry";
     /// One entry of a tenant's audit trail.
     AuditEventId = "audit";
     /// One request through the edge.

@@ -12,6 +12,7 @@ pub mod id;
 pub mod meter;
 pub mod money;
 pub mod name;
+pub mod payment;
 pub mod period;
 pub mod permission;
 pub mod plan;

@@ -52,6 +52,8 @@ pub struct Settings {
     pub mail: Mail,
     /// What customers pay, and to whom; read by [`Settings::billing`].
     billing: Value,
+    /// Who takes money; read by [`Settings::payments`].
+    payments: Value,
     /// Outgoing webhooks.
     pub webhooks: Webhooks,
 }
@@ -370,10 +372,15 @@ impl Settings {
     /// # Errors
     /// When something is unknown, missing or malformed; the message names the key.
     pub fn billing<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
-        let figment = Figment::from(Serialized::defaults(&self.billing));
-        figment
-            .extract()
-            .map_err(|error| SettingsError::Unreadable(Box::new(error.with_path("billing"))))
+        section("billing", &self.billing)
+    }
+
+    /// `[payments]`, in the same way.
+    ///
+    /// # Errors
+    /// When something is unknown, missing or malformed; the message names the key.
+    pub fn payments<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
+        section("payments", &self.payments)
     }
 
     fn from_figment(figment: &Figment) -> Result<Self, SettingsError> {
@@ -402,6 +409,12 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn section<T: DeserializeOwned>(name: &str, section: &Value) -> Result<T, SettingsError> {
+    Figment::from(Serialized::defaults(section))
+        .extract()
+        .map_err(|error| SettingsError::Unreadable(Box::new(error.with_path(name))))
 }
 
 fn host<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<HostName, D::Error> {
@@ -448,10 +461,10 @@ mod tests {
         struct Ways {
             sandbox: bool,
         }
-        assert!(with("").unwrap().billing::<Ways>().unwrap().sandbox);
+        assert!(with("").unwrap().payments::<Ways>().unwrap().sandbox);
         let error =
-            with("[billing]\nsandbox = 7").unwrap().billing::<Ways>().unwrap_err().to_string();
-        assert!(error.contains("billing") && error.contains("sandbox"), "{error}");
+            with("[payments]\nsandbox = 7").unwrap().payments::<Ways>().unwrap_err().to_string();
+        assert!(error.contains("payments") && error.contains("sandbox"), "{error}");
     }
 
     #[test]

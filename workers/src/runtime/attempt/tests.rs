@@ -66,8 +66,9 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
     };
     let nowhere = limits::Server::parse("redis://127.0.0.1:1").unwrap();
     let store = Store::connect_lazy(&url, 1, Duration::from_millis(10)).unwrap();
-    let installation: billing::Installation =
-        settings::Settings::load().unwrap().billing().unwrap();
+    let settings = settings::Settings::load().unwrap();
+    let installation: billing::Installation = settings.billing().unwrap();
+    let payments: payments::PaymentSettings = settings.payments().unwrap();
     let retention = Retention { done: Duration::ZERO, dead: Duration::ZERO };
     Arc::new(App {
         store: store.clone(),
@@ -77,7 +78,8 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         mail_tokens: MailTokenKey::new(&SymmetricKey::new(Secret::new([1; 32]))),
         public_url: "http://localhost".to_owned(),
         account_url: None,
-        books: Books::new(installation.terms(false).unwrap()),
+        books: Books::new(installation.terms(false, true).unwrap()),
+        providers: payments.open(false, "http://localhost").unwrap(),
         billing: BillingNotices { trial_notice: Duration::ZERO, reminder_days: Vec::new() },
         webhooks: Courier::idle(),
         sealer: Sealer::new(Box::new(FileKeyProvider::new(vec![Secret::new([1; 32])]))),
