@@ -34,8 +34,6 @@ CREATE TABLE subscriptions (
     period_index         integer     NOT NULL DEFAULT 0 CHECK (period_index >= 0),
     period_start         timestamptz NOT NULL,
     period_end           timestamptz NOT NULL,
-    -- The provider's reference of the way to pay, sealed by the vault under the tenant's key.
-    payment_method_sealed bytea,
     -- Whether what is owed is paid: what is not is chased (dunning_cases), and in the end suspends the tenant, first from
     -- changing anything, then from everything but paying.
     standing             text        NOT NULL DEFAULT 'Good'

@@ -208,26 +208,25 @@ AS $$
     FOR UPDATE OF subscriptions SKIP LOCKED
 $$;
 
--- Up to `count` open invoices that nobody collects by itself and that were due before `on_day`, of tenants who are not
--- chased yet: their clock starts here.
-CREATE FUNCTION lock_overdue_invoices(on_day date, count integer)
-RETURNS TABLE (tenant_id uuid, invoice_id uuid)
-LANGUAGE sql SECURITY DEFINER
+-- Tenants with open invoices of at least `due_min` that were due before `on_day`, and who are not chased yet, in pages: the
+-- clock of who pays by transfer starts here.
+CREATE FUNCTION overdue_tenants(on_day date, due_min bigint, after_tenant uuid, count integer) RETURNS SETOF uuid
+LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, public
 AS $$
-    SELECT invoices.tenant_id, invoices.id
+    SELECT DISTINCT invoices.tenant_id
     FROM invoices
     JOIN subscriptions
         ON (subscriptions.tenant_id, subscriptions.id) = (invoices.tenant_id, invoices.subscription_id)
-    WHERE invoices.status = 'Open' AND due_on < on_day AND NOT charged AND NOT on_test_clock
+    WHERE invoices.status = 'Open' AND due_on < on_day AND due_minor >= due_min AND NOT on_test_clock
+        AND (after_tenant IS NULL OR invoices.tenant_id > after_tenant)
         AND NOT EXISTS (SELECT FROM dunning_cases AS running
             WHERE running.tenant_id = invoices.tenant_id AND running.ended_at IS NULL)
         AND NOT EXISTS (SELECT FROM charges AS processing
             WHERE (processing.tenant_id, processing.invoice_id) = (invoices.tenant_id, invoices.id)
                 AND processing.state = 'Processing')
-    ORDER BY due_on
+    ORDER BY invoices.tenant_id
     LIMIT count
-    FOR UPDATE OF subscriptions SKIP LOCKED
 $$;
 
 -- Attempts and refunds that nobody has heard of for a while, in pages: they are looked up. The net under the webhooks.
@@ -277,7 +276,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['lock_due_dunning(timestamptz, integer)', 'lock_overdue_invoices(date, integer)',
+    FOREACH name IN ARRAY ARRAY['lock_due_dunning(timestamptz, integer)', 'overdue_tenants(date, bigint, uuid, integer)',
         'unsettled_charges(timestamptz, uuid, integer)', 'unsettled_refunds(timestamptz, uuid, integer)',
         'lock_expiring_methods(date, integer)']
     LOOP
@@ -287,7 +286,7 @@ BEGIN
 END
 $$;
 REVOKE CREATE ON SCHEMA public FROM pytake_billing;
-GRANT EXECUTE ON FUNCTION lock_due_dunning, lock_overdue_invoices, unsettled_charges, unsettled_refunds,
+GRANT EXECUTE ON FUNCTION lock_due_dunning, overdue_tenants, unsettled_charges, unsettled_refunds,
     lock_expiring_methods TO pytake_worker;
 
 -- Operators give money back, and see what became of it.

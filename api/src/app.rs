@@ -137,8 +137,7 @@ pub(crate) fn stored(at: Timestamp) -> Timestamp {
 pub(crate) fn books(settings: &Settings) -> anyhow::Result<Arc<Books>> {
     let billing: Installation = settings.billing()?;
     let production = settings.environment == Environment::Production;
-    let charges = providers(settings)?.charges();
-    Ok(Arc::new(Books::new(billing.terms(production, charges).context("settings")?)))
+    Ok(Arc::new(Books::new(billing.terms(production).context("settings")?)))
 }
 
 /// Who takes money.

@@ -122,7 +122,7 @@ impl App {
             mail_tokens: MailTokenKey::new(&SymmetricKey::new(key)),
             public_url: settings.api.public_url.clone(),
             account_url: Some(settings.mail.account_url.clone()).filter(|url| !url.is_empty()),
-            books: Books::new(billing.terms(production, providers.charges()).context("settings")?),
+            books: Books::new(billing.terms(production).context("settings")?),
             providers,
             billing: BillingNotices {
                 trial_notice: billing.trial_notice(),

@@ -3,19 +3,20 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jobs::QueueForm;
-use jobs::catalog::{Billing, Documents, SendEmail, Usage, Webhooks};
+use jobs::catalog::{Billing, Documents, Payments, SendEmail, Usage, Webhooks};
 
 use crate::runtime::Perform;
 use crate::runtime::monitor::{Crew, work};
 use crate::webhooks;
 
 /// Every queue with what works it.
-pub const REGISTER: [Registration; 5] = [
+pub const REGISTER: [Registration; 6] = [
     Registration::of::<SendEmail>(),
     Registration::of::<Usage>(),
     // Who works this queue delivers, too.
     Registration { form: QueueForm::of::<Webhooks>(), work: |crew| webhooks::work(crew).boxed() },
     Registration::of::<Billing>(),
+    Registration::of::<Payments>(),
     Registration::of::<Documents>(),
 ];
 

@@ -3,14 +3,14 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::SignedDuration;
-use jobs::catalog::{Billing, Job, Usage, Webhooks};
+use jobs::catalog::{Billing, Job, Payments, Usage, Webhooks};
 use jobs::{Options, enqueue};
 use store::{ControlTx, Error};
 
 use crate::runtime::schedule::{CatchUp, Schedule};
 
 /// Every schedule.
-pub const SCHEDULES: [Schedule; 8] = [
+pub const SCHEDULES: [Schedule; 11] = [
     Schedule {
         name: "billing.run",
         every: SignedDuration::from_secs(60),
@@ -28,6 +28,25 @@ pub const SCHEDULES: [Schedule; 8] = [
         every: SignedDuration::from_hours(1),
         catch_up: CatchUp::Once,
         add: |tx, _| add(tx, Billing::Remind),
+    },
+    Schedule {
+        name: "billing.dun",
+        every: SignedDuration::from_secs(60),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Billing::Dun),
+    },
+    Schedule {
+        name: "payments.poll",
+        // The net under the providers' webhooks.
+        every: SignedDuration::from_secs(600),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Payments::Poll),
+    },
+    Schedule {
+        name: "payments.expiries",
+        every: SignedDuration::from_hours(6),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Payments::Expiries),
     },
     Schedule {
         name: "usage.roll_up",

@@ -227,6 +227,36 @@ pub fn close(
     Ok(Some(turn))
 }
 
+/// The step by which a subscription ends at once because it was not paid: `free` follows. Nothing is given back; what was
+/// used until now is billed.
+///
+/// # Errors
+/// As [`change`].
+pub fn terminate(
+    account: Account<'_>,
+    free: &Offer,
+    now: Timestamp,
+) -> Result<Turn, ChangeError> {
+    account.check(free)?;
+    let current = account.subscription;
+    if now >= current.period.end {
+        return Err(ChangeError::PeriodEnded);
+    }
+    let after = current.anchored(free, now, account.zone)?;
+    let ended = Period { start: current.period.start, end: now };
+    let draft = Draft {
+        subscription_id: after.id,
+        kind: InvoiceKind::Final,
+        period: ended,
+        credit: None,
+        fee: None,
+        usage: usage(account.offer, ended),
+    };
+    let movement = Movement::between(account.offer.monthly_minor(), free.monthly_minor());
+    let change = Some(ChangeKind::Canceled);
+    Ok(Turn { at: now, change, after, draft: some(draft), waits: true, movement })
+}
+
 impl Turn {
     /// When what was changed holds from: at once, or from the period's end.
     #[must_use]

@@ -1,13 +1,16 @@
 //! `[billing]` of the settings, as every process that bills reads it. The edge, which does not, never parses it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::plan::PlanName;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use crate::dunning::DunningSchedule;
 use crate::issuer::Issuer;
 use crate::tax_table::{TaxTable, TaxTableError};
-use crate::terms::{Series, Terms};
+use crate::terms::{Dunning, Series, Terms};
 
 /// The taxes that are compiled in.
 const TAXES: &str = include_str!("../../../config/taxes.toml");
@@ -31,6 +34,10 @@ pub struct Installation {
     /// Days after the one on which an invoice is due, before it where less than 0, on which owners are reminded of it
     /// while it is open.
     pub reminder_days: Vec<i16>,
+    /// Days before the end of a way to pay on which its owners are told.
+    pub expiry_notice_days: u16,
+    dunning: DunningSchedule,
+    dunning_of: BTreeMap<PlanName, DunningSchedule>,
 }
 
 /// Settings of billing that must not be.
@@ -52,12 +59,11 @@ pub enum InstallationError {
 }
 
 impl Installation {
-    /// The terms, with the taxes that are compiled in. `production`: real customers; `charges`: whether there is a
-    /// provider that charges ways to pay on file.
+    /// The terms, with the taxes that are compiled in. `production`: real customers.
     ///
     /// # Errors
     /// When clocks would keep customers from paying, prefixes are no prefixes, or taxes are not known.
-    pub fn terms(&self, production: bool, charges: bool) -> Result<Terms, InstallationError> {
+    pub fn terms(&self, production: bool) -> Result<Terms, InstallationError> {
         if production && self.test_clocks {
             return Err(InstallationError::TestClocks);
         }
@@ -79,8 +85,8 @@ impl Installation {
             prices_include_tax: self.prices_include_tax,
             series,
             grace: SignedDuration::from_mins(i64::from(self.grace_minutes)),
-            charges,
             payment_days: self.payment_days,
+            dunning: Dunning { standard: self.dunning.clone(), of: self.dunning_of.clone() },
         })
     }
 
@@ -106,6 +112,9 @@ mod tests {
             "test_clocks = false\nprices_include_tax = false\npayment_days = 14\n\
              invoice_prefix = \"INV\"\ncredit_note_prefix = \"CN\"\ntest_prefix = {test_prefix:?}\n\
              grace_minutes = 60\ntrial_notice_days = 3\nreminder_days = [-3, 1]\n\
+             expiry_notice_days = 30\ndunning_of = {{}}\n\
+             dunning = {{ retry_days = [1], read_only_day = 1, billing_only_day = 1, final_notice_day = 1, \
+             cancel_day = 2 }}\n\
              [issuer]\nname = \"P\"\naddress = []\ncountry = {country:?}\ntime_zone = \"Europe/Berlin\"\n"
         );
         toml::from_str(&text).unwrap()
@@ -114,22 +123,22 @@ mod tests {
     #[test]
     fn production_has_no_time_of_its_tenants_own() {
         let clocks = Installation { test_clocks: true, ..installation("TEST", "DE") };
-        assert!(clocks.terms(false, true).is_ok());
-        assert!(matches!(clocks.terms(true, true), Err(InstallationError::TestClocks)));
-        assert!(Installation { test_clocks: false, ..clocks }.terms(true, true).is_ok());
+        assert!(clocks.terms(false).is_ok());
+        assert!(matches!(clocks.terms(true), Err(InstallationError::TestClocks)));
+        assert!(Installation { test_clocks: false, ..clocks }.terms(true).is_ok());
     }
 
     #[test]
     fn series_of_numbers_are_told_apart() {
         for prefix in ["INV", "CN", "tst", "", "1A", "ABCDEFGHIJK"] {
-            let refused = installation(prefix, "DE").terms(false, true);
+            let refused = installation(prefix, "DE").terms(false);
             assert!(matches!(refused, Err(InstallationError::Prefixes)), "{prefix}");
         }
     }
 
     #[test]
     fn an_issuer_of_unknown_taxes_is_refused() {
-        let refused = installation("TEST", "CH").terms(false, true);
+        let refused = installation("TEST", "CH").terms(false);
         assert!(matches!(refused, Err(InstallationError::Taxes(_))));
     }
 }

@@ -13,6 +13,7 @@ mod charge;
 mod coupon;
 mod credit_note;
 mod draft;
+mod dunning;
 mod installation;
 mod invoice;
 mod issuer;
@@ -30,11 +31,14 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Account, ChangeError, ChangeKind, Decision, Turn, cancel, change, close, resume};
+pub use change::{
+    Account, ChangeError, ChangeKind, Decision, Turn, cancel, change, close, resume, terminate,
+};
 pub use charge::{Charge, ChargeError, Model, Rated, Step, Tier, Tiers, TiersError, late};
 pub use coupon::{Coupon, Discount, Duration, Percent, PercentError};
 pub use credit_note::{CreditNote, CreditNoteError, CreditNoteLine, Creditable, credit_note};
 pub use draft::{CreditTerm, Draft, FeeTerm, InvoiceKind, UsageTerm};
+pub use dunning::{CHASED_MIN_MINOR, DunningSchedule, DunningScheduleError, DunningStep};
 pub use installation::{Installation, InstallationError};
 pub use invoice::{
     Facts, Invoice, InvoiceError, LateCap, LateUse, Line, Rule, Used, compose, total,
@@ -50,4 +54,4 @@ pub use rounding::{OutOfRange, allocate, apportion, part, round};
 pub use subscription::{Offer, Scheduled, Subscription, SubscriptionStatus};
 pub use tax::{Levied, TaxCategory, TaxError, TaxGroup, TaxRate, TaxTerms, Taxed, credited, levy};
 pub use tax_table::{Country, Customer, ProductCategory, Seller, TaxId, TaxTable, TaxTableError};
-pub use terms::{Series, Terms};
+pub use terms::{Dunning, Series, Terms};

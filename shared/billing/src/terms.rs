@@ -1,7 +1,11 @@
 //! By which terms an installation bills: parsed once from its settings.
 
+use std::collections::BTreeMap;
+
+use domain::plan::PlanName;
 use jiff::SignedDuration;
 
+use crate::dunning::DunningSchedule;
 use crate::issuer::Issuer;
 use crate::tax_table::TaxTable;
 
@@ -18,10 +22,27 @@ pub struct Terms {
     pub series: Series,
     /// How long a draft waits for usage that comes late.
     pub grace: SignedDuration,
-    /// Whether ways to pay that are on file are charged.
-    pub charges: bool,
     /// Days in which an invoice is to be paid.
     pub payment_days: u16,
+    /// How those are chased who do not pay.
+    pub dunning: Dunning,
+}
+
+/// How those are chased who do not pay, by plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dunning {
+    /// Of plans that have no schedule of their own.
+    pub standard: DunningSchedule,
+    /// Of single plans.
+    pub of: BTreeMap<PlanName, DunningSchedule>,
+}
+
+impl Dunning {
+    /// The schedule of a plan.
+    #[must_use]
+    pub fn schedule(&self, plan: PlanName) -> &DunningSchedule {
+        self.of.get(&plan).unwrap_or(&self.standard)
+    }
 }
 
 /// Prefixes of numbers.

@@ -78,6 +78,12 @@ actions! {
     PaymentMethodSet = "payment_method.set",
     /// The way to pay was removed.
     PaymentMethodRemoved = "payment_method.removed",
+    /// Nothing more is owed: what was restricted for it works again.
+    SubscriptionRecovered = "subscription.recovered",
+    /// An invoice could not be collected, or is overdue.
+    SubscriptionPastDue = "subscription.past_due",
+    /// The service is restricted, because an invoice is not paid.
+    SubscriptionSuspended = "subscription.suspended",
     /// Whom invoices are made out to changed.
     BillingProfileUpdated = "billing_profile.updated",
     /// A coupon was redeemed.
@@ -88,6 +94,14 @@ actions! {
     TestClockAdvanced = "test_clock.advanced",
     /// Money came in for an invoice.
     PaymentRecorded = "payment.recorded",
+    /// An attempt to collect an invoice was refused.
+    PaymentFailed = "payment.failed",
+    /// Money went back.
+    PaymentRefunded = "payment.refunded",
+    /// A payer disputes a payment.
+    PaymentDisputed = "payment.disputed",
+    /// A dispute was decided.
+    DisputeClosed = "dispute.closed",
     /// A webhook endpoint was created.
     WebhookEndpointCreated = "webhook_endpoint.created",
     /// A webhook endpoint was changed, enabled or disabled.

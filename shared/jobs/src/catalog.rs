@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use domain::id::{
-    CreditNoteId, InvitationId, InvoiceId, MembershipId, SessionId, SubscriptionId, TenantId,
-    UserId, WebhookEndpointId, WebhookReplayId,
+    ChargeId, CreditNoteId, InvitationId, InvoiceId, MembershipId, PaymentMethodId, RefundId,
+    SessionId, SubscriptionId, TenantId, UserId, WebhookEndpointId, WebhookReplayId,
 };
 use domain::meter::MeterName;
+use domain::payment::ProviderName;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,11 +27,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// Every queue, for whoever looks at the jobs without doing them.
-pub const QUEUES: [QueueForm; 5] = [
+pub const QUEUES: [QueueForm; 6] = [
     QueueForm::of::<SendEmail>(),
     QueueForm::of::<Usage>(),
     QueueForm::of::<Webhooks>(),
     QueueForm::of::<Billing>(),
+    QueueForm::of::<Payments>(),
     QueueForm::of::<Documents>(),
 ];
 
@@ -87,6 +89,8 @@ pub enum Billing {
     Thresholds,
     /// Owners are reminded of invoices that are open.
     Remind,
+    /// Those who do not pay are chased.
+    Dun,
     /// What `Run` does, for one tenant that lives on a time of its own, up to where its clock is to go.
     Advance {
         /// The tenant.
@@ -106,6 +110,45 @@ impl Job for Billing {
     const VERSION: u16 = 1;
     const ATTEMPTS_MAX: u16 = 25;
     const TIMEOUT: Duration = Duration::from_secs(900);
+}
+
+/// Moves money, and hears what became of it. Each step may run twice, and beside itself: what is asked of a provider has a
+/// key, and is looked up before it is asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Payments {
+    /// An attempt to collect an invoice is carried out, or what became of it is looked up.
+    Charge {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// The attempt.
+        charge_id: ChargeId,
+    },
+    /// Money is given back, or what became of it is looked up.
+    Refund {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// The refund.
+        refund_id: RefundId,
+    },
+    /// A provider told of something.
+    Event {
+        /// Who.
+        provider: ProviderName,
+        /// Under which id it is kept.
+        event_id: String,
+    },
+    /// What has no end for long is looked up, whether or not a provider tells of it.
+    Poll,
+    /// Owners are told of ways to pay that run out.
+    Expiries,
+}
+
+impl Job for Payments {
+    const QUEUE: &'static str = "payments";
+    const VERSION: u16 = 1;
+    const ATTEMPTS_MAX: u16 = 25;
+    const TIMEOUT: Duration = Duration::from_secs(300);
 }
 
 /// Renders a document once.
@@ -201,6 +244,29 @@ pub enum SendEmail {
         /// The invoice.
         invoice_id: InvoiceId,
     },
+    /// To who pays: a payment waits for them to confirm it, or to make it.
+    PaymentAction {
+        /// To whom.
+        payer: Payer,
+        /// The attempt.
+        charge_id: ChargeId,
+    },
+    /// To who pays: the service is restricted, will end, or has ended, because an invoice is not paid.
+    Dunning {
+        /// To whom.
+        payer: Payer,
+        /// The invoice.
+        invoice_id: InvoiceId,
+        /// What has happened, or will.
+        stage: DunningStage,
+    },
+    /// To who pays: the way to pay runs out.
+    PaymentMethodExpiring {
+        /// To whom.
+        payer: Payer,
+        /// Which.
+        payment_method_id: PaymentMethodId,
+    },
     /// To an owner: so much of what the plan allows of a meter is used.
     UsageAlert {
         /// To whom.
@@ -219,6 +285,20 @@ pub enum SendEmail {
         /// The endpoint.
         endpoint_id: WebhookEndpointId,
     },
+}
+
+/// How far it has come with a tenant that does not pay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DunningStage {
+    /// Nothing can be changed any more.
+    ReadOnly,
+    /// Nothing can be done any more but pay.
+    BillingOnly,
+    /// The end is near.
+    FinalNotice,
+    /// The subscription has ended.
+    Ended,
 }
 
 /// An owner of a tenant.

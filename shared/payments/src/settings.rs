@@ -129,12 +129,6 @@ impl Providers {
         self.by_name.get(&name).map(|entry| &entry.provider)
     }
 
-    /// Whether one of them charges ways to pay on file.
-    #[must_use]
-    pub fn charges(&self) -> bool {
-        self.by_name.keys().any(|name| name.pulls())
-    }
-
     /// All that are set up.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
         self.by_name.values().map(|entry| &entry.provider)

@@ -1,7 +1,7 @@
 //! `ledger_transactions` and `ledger_entries`: what each event posts, once.
 
 use billing::{LedgerAccount, Posting};
-use domain::id::{CreditNoteId, InvoiceId, PaymentId};
+use domain::id::{CreditNoteId, DisputeId, InvoiceId, PaymentId, RefundId};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
@@ -24,6 +24,18 @@ pub(crate) enum Booked {
     Uncollectible(InvoiceId),
     /// What was given up was paid.
     Recovered(PaymentId),
+    /// Money is on its way back.
+    Refund(RefundId),
+    /// It arrived.
+    Refunded(RefundId),
+    /// It came back.
+    RefundFailed(RefundId),
+    /// Money is held back.
+    Dispute(DisputeId),
+    /// It is there again.
+    DisputeWon(DisputeId),
+    /// It is lost.
+    DisputeLost(DisputeId),
 }
 
 impl Booked {
@@ -35,6 +47,12 @@ impl Booked {
             Self::Void(id) => ("Void", id.as_uuid()),
             Self::Uncollectible(id) => ("Uncollectible", id.as_uuid()),
             Self::Recovered(id) => ("Recovered", id.as_uuid()),
+            Self::Refund(id) => ("Refund", id.as_uuid()),
+            Self::Refunded(id) => ("Refunded", id.as_uuid()),
+            Self::RefundFailed(id) => ("RefundFailed", id.as_uuid()),
+            Self::Dispute(id) => ("Dispute", id.as_uuid()),
+            Self::DisputeWon(id) => ("DisputeWon", id.as_uuid()),
+            Self::DisputeLost(id) => ("DisputeLost", id.as_uuid()),
         }
     }
 }

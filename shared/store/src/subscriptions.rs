@@ -2,6 +2,7 @@
 
 use billing::{ChangeKind, Movement, Scheduled, Subscription, SubscriptionStatus};
 use domain::id::{SubscriptionChangeId, SubscriptionId};
+use domain::payment::ProviderName;
 use domain::period::Period;
 use domain::plan::{BillingCycle, PlanName};
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use sqlx::types::Json;
 use webhooks::events::billing::SubscriptionData;
 
 use crate::error::Error;
+use crate::payment_methods::provider;
 use crate::tenant_tx::{TenantTx, Tx};
 
 /// A tenant's running subscription: the engine's, and what only the database needs to know of it.
@@ -17,8 +19,8 @@ use crate::tenant_tx::{TenantTx, Tx};
 pub struct Running {
     /// What was agreed, and where it is in its life.
     pub state: Subscription,
-    /// The provider's reference of the way to pay, sealed.
-    pub payment_method_sealed: Option<Vec<u8>>,
+    /// With whom the way to pay is that is charged, where there is one.
+    pub pays_by: Option<ProviderName>,
     /// Whether use may go on past what the plan includes.
     pub overage_allowed: bool,
     /// What it may then cost in a period, in minor units.
@@ -99,8 +101,9 @@ pub async fn insert(
 pub async fn get(tx: &mut TenantTx) -> Result<Running, Error> {
     let row = sqlx::query!(
         "SELECT id, plan, plan_version, cycle, currency, status, started_at, trial_ends_at, anchor, period_index,
-            period_start, period_end, payment_method_sealed, next_plan, next_cycle, cancels, overage_allowed,
-            spending_cap_minor, trial_end_noticed, on_test_clock, version
+            period_start, period_end, next_plan, next_cycle, cancels, overage_allowed,
+            spending_cap_minor, trial_end_noticed, on_test_clock, version,
+            (SELECT provider FROM payment_methods WHERE tenant_id = $1 AND is_default) AS pays_by
         FROM subscriptions
         WHERE tenant_id = $1 AND status <> 'Canceled'",
         tx.tenant_id() as _
@@ -136,7 +139,7 @@ pub async fn get(tx: &mut TenantTx) -> Result<Running, Error> {
     };
     Ok(Running {
         state,
-        payment_method_sealed: row.payment_method_sealed,
+        pays_by: row.pays_by.as_deref().map(provider).transpose()?,
         overage_allowed: row.overage_allowed,
         spending_cap_minor: row.spending_cap_minor,
         trial_end_noticed: row.trial_end_noticed,
@@ -194,27 +197,6 @@ pub async fn update(tx: &mut TenantTx, subscription: &Subscription) -> Result<()
     .execute(tx.connection())
     .await?;
     if changed.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
-}
-
-/// Stores a sealed way to pay.
-///
-/// # Errors
-/// When the database is gone.
-pub async fn set_payment_method(
-    tx: &mut TenantTx,
-    id: SubscriptionId,
-    sealed: Option<&[u8]>,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "UPDATE subscriptions SET payment_method_sealed = $3, version = version + 1
-        WHERE tenant_id = $1 AND id = $2",
-        tx.tenant_id() as _,
-        id as _,
-        sealed
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
 }
 
 /// What use past the included may cost, and the quotas that follow from it by meter; `None`: no quota.

@@ -47,7 +47,7 @@ impl Loaded {
     /// Whether a way to pay is on file.
     #[must_use]
     pub const fn payable(&self) -> bool {
-        self.running.payment_method_sealed.is_some()
+        self.running.pays_by.is_some()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use billing::{Draft, Invoice, LedgerAccount, Posting, Recipient, compose};
 use domain::id::InvoiceId;
+use domain::payment::ProviderName;
 use domain::plan::PlanName;
 use jiff::{Timestamp, ToSpan};
 use jiff_sqlx::ToSqlx;
@@ -106,10 +107,7 @@ async fn issue(
         SET status = $3, number = $4, issued_on = $5, due_on = $6, finalized_at = $7, subtotal_minor = $8,
             discount_minor = $9, net_minor = $10, tax_minor = $11, total_minor = $12, credit_applied_minor = $13,
             tax_groups = $14, issuer = $15, customer = $16, ended_at = CASE WHEN $17 THEN $7::timestamptz END,
-            charged = $18 AND EXISTS (
-                SELECT FROM subscriptions
-                WHERE subscriptions.tenant_id = $1 AND subscriptions.id = subscription_id
-                    AND payment_method_sealed IS NOT NULL)
+            charged = $18
         WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id() as _,
         id as _,
@@ -128,7 +126,7 @@ async fn issue(
         Json(&terms.issuer) as _,
         Json(recipient) as _,
         paid,
-        terms.charges
+        running.pays_by.is_some_and(ProviderName::pulls)
     )
     .execute(tx.connection())
     .await?;

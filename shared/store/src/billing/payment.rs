@@ -3,6 +3,7 @@
 use billing::{Allocation, LedgerAccount, Posting};
 use domain::id::{InvoiceId, PaymentId};
 use domain::money::Money;
+use domain::payment::ProviderName;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
@@ -14,10 +15,12 @@ use crate::tenant_tx::{TenantTx, Tx};
 /// Through whom it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
-    /// The local one, which takes any card and moves no money.
-    Sandbox,
+    /// Through one of them.
+    Through(ProviderName),
     /// An operator says so.
     Manual,
+    /// It was taken from what the tenant has in credit.
+    Balance,
 }
 
 impl Provider {
@@ -25,15 +28,23 @@ impl Provider {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Sandbox => "Sandbox",
+            Self::Through(name) => name.as_str(),
             Self::Manual => "Manual",
+            Self::Balance => "Balance",
         }
     }
 
-    const fn cash(self) -> LedgerAccount {
+    /// Where it is booked.
+    #[must_use]
+    pub const fn cash(self) -> LedgerAccount {
         match self {
-            Self::Sandbox => LedgerAccount::CashSandbox,
+            Self::Through(ProviderName::Sandbox) => LedgerAccount::CashSandbox,
+            Self::Through(ProviderName::Stripe) => LedgerAccount::CashStripe,
+            Self::Through(ProviderName::PayPal) => LedgerAccount::CashPayPal,
+            Self::Through(ProviderName::BankTransfer) => LedgerAccount::CashBankTransfer,
+            Self::Through(ProviderName::BtcPay) => LedgerAccount::CashBtcPay,
             Self::Manual => LedgerAccount::CashManual,
+            Self::Balance => LedgerAccount::Credit,
         }
     }
 }
@@ -109,10 +120,14 @@ pub async fn record(
     if amount.currency != currency {
         return Ok(Recorded::OtherCurrency);
     }
-    if amount.amount_minor <= 0 || matches!(invoice.status.as_str(), "Draft" | "Void") {
+    // A charge that got through although its invoice was withdrawn is the customer's money: all of it goes to the balance.
+    let void = invoice.status == "Void";
+    let late = void && matches!(report.provider, Provider::Through(_)) && report.amount.is_some();
+    if amount.amount_minor <= 0 || invoice.status == "Draft" || (void && !late) {
         return Ok(Recorded::NothingDue);
     }
-    let spent = Allocation::of(amount.amount_minor, invoice.due_minor);
+    let due_minor = if void { 0 } else { invoice.due_minor };
+    let spent = Allocation::of(amount.amount_minor, due_minor);
     if invoice.status == "Uncollectible" {
         // What comes in after all is owed again first.
         let posting = Posting::moved(
@@ -140,6 +155,60 @@ pub async fn record(
     .execute(tx.connection())
     .await?;
     Ok(Recorded::New { id: report.id, amount, spent, settled })
+}
+
+/// What the tenant has in credit pays what is open, oldest first (§2.13). What was paid so; nothing a second time.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn spend_balance(
+    tx: &mut TenantTx,
+    mut id: impl FnMut() -> PaymentId,
+    now: Timestamp,
+) -> Result<Vec<(InvoiceId, Recorded)>, BillingError> {
+    let open = sqlx::query!(
+        r#"SELECT invoices.id AS "invoice_id: InvoiceId", invoices.currency,
+            (SELECT count(*) FROM payments
+                WHERE payments.tenant_id = $1 AND invoice_id = invoices.id AND provider = 'Balance') AS "before!"
+        FROM invoices
+        JOIN credit_balances ON credit_balances.tenant_id = $1 AND credit_balances.currency = invoices.currency
+        WHERE invoices.tenant_id = $1 AND status = 'Open' AND due_minor > 0 AND balance_minor > 0
+        ORDER BY finalized_at, invoices.id"#,
+        tx.tenant_id() as _
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let mut spent = Vec::new();
+    for row in open {
+        let currency = row.currency.parse().map_err(|_| Error::Foreign("invoices.currency"))?;
+        // Read anew for each, and locked: the one before took of it.
+        let left = sqlx::query!(
+            r#"SELECT balance_minor, due_minor AS "due_minor!"
+            FROM credit_balances
+            JOIN invoices ON invoices.tenant_id = $1 AND invoices.id = $2 AND status = 'Open'
+            WHERE credit_balances.tenant_id = $1 AND credit_balances.currency = $3
+            FOR UPDATE"#,
+            tx.tenant_id() as _,
+            row.invoice_id as _,
+            row.currency
+        )
+        .fetch_optional(tx.connection())
+        .await?;
+        let Some(left) = left else { continue };
+        let amount_minor = left.balance_minor.min(left.due_minor);
+        if amount_minor <= 0 {
+            continue;
+        }
+        let report = Report {
+            id: id(),
+            invoice_id: row.invoice_id,
+            provider: Provider::Balance,
+            reference: format!("{}:{}", row.invoice_id, row.before + 1),
+            amount: Some(Money { amount_minor, currency }),
+        };
+        spent.push((row.invoice_id, record(tx, &report, now).await?));
+    }
+    Ok(spent)
 }
 
 async fn insert(

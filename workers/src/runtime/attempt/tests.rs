@@ -78,7 +78,7 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         mail_tokens: MailTokenKey::new(&SymmetricKey::new(Secret::new([1; 32]))),
         public_url: "http://localhost".to_owned(),
         account_url: None,
-        books: Books::new(installation.terms(false, true).unwrap()),
+        books: Books::new(installation.terms(false).unwrap()),
         providers: payments.open(false, "http://localhost").unwrap(),
         billing: BillingNotices { trial_notice: Duration::ZERO, reminder_days: Vec::new() },
         webhooks: Courier::idle(),
