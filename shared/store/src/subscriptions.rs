@@ -4,6 +4,7 @@ use billing::{ChangeKind, Movement, Scheduled, Subscription, SubscriptionStatus}
 use domain::id::{SubscriptionChangeId, SubscriptionId};
 use domain::period::Period;
 use domain::plan::{BillingCycle, PlanName};
+use domain::standing::Standing;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
@@ -17,6 +18,8 @@ use crate::tenant_tx::{TenantTx, Tx};
 pub struct Running {
     /// What was agreed, and where it is in its life.
     pub state: Subscription,
+    /// Whether what it owes is paid.
+    pub standing: Standing,
     /// The provider's reference of the way to pay, sealed.
     pub payment_method_sealed: Option<Vec<u8>>,
     /// Whether use may go on past what the plan includes.
@@ -100,7 +103,7 @@ pub async fn get(tx: &mut TenantTx) -> Result<Running, Error> {
     let row = sqlx::query!(
         "SELECT id, plan, plan_version, cycle, currency, status, started_at, trial_ends_at, anchor, period_index,
             period_start, period_end, payment_method_sealed, next_plan, next_cycle, cancels, overage_allowed,
-            spending_cap_minor, trial_end_noticed, on_test_clock, version
+            spending_cap_minor, trial_end_noticed, on_test_clock, standing, version
         FROM subscriptions
         WHERE tenant_id = $1 AND status <> 'Canceled'",
         tx.tenant_id() as _
@@ -136,6 +139,7 @@ pub async fn get(tx: &mut TenantTx) -> Result<Running, Error> {
     };
     Ok(Running {
         state,
+        standing: row.standing.parse().map_err(|_| Error::Foreign("subscriptions.standing"))?,
         payment_method_sealed: row.payment_method_sealed,
         overage_allowed: row.overage_allowed,
         spending_cap_minor: row.spending_cap_minor,
@@ -211,6 +215,26 @@ pub async fn set_payment_method(
         tx.tenant_id() as _,
         id as _,
         sealed
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores whether what a subscription owes is paid. Every edge acts by it as soon as the transaction is committed.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn set_standing(
+    tx: &mut TenantTx,
+    id: SubscriptionId,
+    standing: Standing,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE subscriptions SET standing = $3, version = version + 1 WHERE tenant_id = $1 AND id = $2",
+        tx.tenant_id() as _,
+        id as _,
+        standing.as_str()
     )
     .execute(tx.connection())
     .await?;
