@@ -59,7 +59,8 @@ CREATE TRIGGER policy_feed
     AFTER INSERT OR DELETE OR UPDATE OF subdomain, status, require_two_factor ON tenants
     FOR EACH ROW EXECUTE FUNCTION record_policy_change('tenant', 'id', '');
 CREATE TRIGGER policy_feed
-    AFTER INSERT OR DELETE OR UPDATE OF plan, plan_version, cycle, status, period_start, period_end, quotas
+    AFTER INSERT OR DELETE OR UPDATE OF plan, plan_version, cycle, status, standing, period_start, period_end,
+        quotas
     ON subscriptions
     FOR EACH ROW EXECUTE FUNCTION record_policy_change('tenant', 'tenant_id', '');
 CREATE TRIGGER policy_feed AFTER INSERT OR UPDATE OR DELETE ON ip_allowlists
@@ -110,7 +111,7 @@ GRANT EXECUTE ON FUNCTION forget_policy_changes(timestamptz) TO pytake_worker;
 -- exactly these columns, of all tenants.
 GRANT SELECT (id, subdomain, status, require_two_factor) ON tenants TO pytake_edge_views;
 CREATE POLICY edge_reads ON tenants FOR SELECT TO pytake_edge_views USING (true);
-GRANT SELECT (tenant_id, plan, plan_version, cycle, status, period_start, period_end, quotas)
+GRANT SELECT (tenant_id, plan, plan_version, cycle, status, standing, period_start, period_end, quotas)
     ON subscriptions TO pytake_edge_views;
 CREATE POLICY edge_reads ON subscriptions FOR SELECT TO pytake_edge_views USING (true);
 GRANT SELECT (tenant_id, id, user_id, role, permissions, status) ON memberships TO pytake_edge_views;
@@ -133,6 +134,8 @@ SELECT
     tenants.subdomain,
     tenants.status,
     tenants.require_two_factor,
+    -- Whether it is paid for: the edge withholds what is not.
+    subscriptions.standing,
     subscriptions.plan,
     plan_versions.api_calls_per_minute,
     plan_versions.concurrent_requests,

@@ -221,6 +221,7 @@ mod tests {
             tenant: TenantNeed::Required,
             permission: None,
             without_two_factor: false,
+            open_when_suspended: false,
             address_limit: None,
             address_limit_shadow: false,
             meter: Some(meter),

@@ -6,9 +6,10 @@ pub(crate) mod profile;
 
 use axum::Json;
 use axum::extract::State;
-use billing::{Offer, Scheduled, Subscription};
+use billing::{Offer, Scheduled, Subscription, SubscriptionStatus};
 use domain::money::Money;
 use domain::plan::{PlanLimits, PlanName};
+use domain::standing::Standing;
 use serde::Serialize;
 use store::catalogue::{self, PlanTerms};
 use store::subscriptions::{self, Running};
@@ -32,9 +33,13 @@ pub(crate) struct SubscriptionBody {
     plan: &'static str,
     #[schema(example = "Yearly")]
     billing_cycle: &'static str,
-    /// `Trialing` or `Active`.
+    /// `Trialing` or `Active` while nothing is overdue; `PastDue` while a charge that failed is tried again;
+    /// `Suspended` once that is given up.
     #[schema(example = "Active")]
     status: &'static str,
+    /// What the tenant may do: everything (`full`), read and pay (`read_only`), or pay (`billing_only`).
+    #[schema(example = "full")]
+    access: &'static str,
     /// When the trial ends, while there is one.
     trial_ends_at: Option<String>,
     current_period_start: String,
@@ -61,7 +66,12 @@ pub(crate) struct ScheduledChange {
 
 impl SubscriptionBody {
     /// `payable`: whether there is a way to pay; `terms`: those of its version of the plan.
-    pub(crate) fn new(subscription: &Subscription, payable: bool, terms: &PlanTerms) -> Self {
+    pub(crate) fn new(
+        subscription: &Subscription,
+        standing: Standing,
+        payable: bool,
+        terms: &PlanTerms,
+    ) -> Self {
         let status = subscription.status;
         let ends_at = subscription.period.end.to_string();
         let (scheduled_change, cancels_at) = match subscription.scheduled {
@@ -76,7 +86,8 @@ impl SubscriptionBody {
             id: subscription.id.to_string(),
             plan: subscription.plan.as_str(),
             billing_cycle: subscription.cycle.as_str(),
-            status: status.as_str(),
+            status: subscriptions::shown_status(status, standing),
+            access: standing.access().as_str(),
             trial_ends_at: status.trial_ends_at().map(|at| at.to_string()),
             current_period_start: subscription.period.start.to_string(),
             current_period_end: ends_at,
@@ -91,7 +102,8 @@ impl SubscriptionBody {
     pub(crate) async fn load(app: &App, tx: &mut TenantTx) -> Result<Self, Problem> {
         let running = subscriptions::get(tx).await?;
         let plan = app.books.version(tx, running.plan, running.plan_version).await?;
-        Ok(Self::new(&running, running.payment_method_sealed.is_some(), &plan.terms))
+        let payable = running.pays_by.is_some();
+        Ok(Self::new(&running, running.standing, payable, &plan.terms))
     }
 }
 
@@ -137,13 +149,13 @@ pub(crate) async fn show(
     let mut tx = auth.begin(&app).await?;
 
     let running = subscriptions::get(&mut tx).await?;
-    let payable = running.payment_method_sealed.is_some();
+    let payable = running.pays_by.is_some();
     let plan = app.books.version(&mut tx, running.plan, running.plan_version).await?;
     let offer = plan.offer(running.cycle, running.currency);
     let amount_minor = store::billing::facts::balance(&mut tx, &running).await?;
 
     Ok(Json(BillingBody {
-        subscription: SubscriptionBody::new(&running, payable, &plan.terms),
+        subscription: SubscriptionBody::new(&running, running.standing, payable, &plan.terms),
         limits: plan.terms.limits.into(),
         overage: OverageBody::new(&running, offer.as_ref())?,
         balance: Money { amount_minor, currency: running.currency }.into(),
@@ -161,7 +173,7 @@ fn next_invoice_at(running: &Running, offer: Option<&Offer>) -> Option<String> {
     let ends = next == PlanName::Free;
     let billed = if running.is_trialing() {
         // A trial without a way to pay ends on the free plan.
-        !ends && running.payment_method_sealed.is_some()
+        !ends && running.pays_by.is_some()
     } else {
         !ends || !offer.charges.is_empty()
     };

@@ -6,6 +6,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use billing::{ChangeKind, Subscription, SubscriptionStatus};
+use domain::standing::Standing;
 use domain::email::EmailAddress;
 use domain::event::Action;
 use domain::faults::Faults;
@@ -200,7 +201,7 @@ pub(crate) async fn sign_up(
     let tokens = sessions::begin(&app, &mut tx, user_id, earned, device).await?;
     let changes = json!({ "subdomain": customer.tenant.subdomain, "plan": customer.plan });
     caller.audit(&app, &mut tx, Action::TenantCreated, tenant_id, changes).await?;
-    events::publish(&app, &mut tx, &SubscriptionCreated(subscriptions::told(&subscription)))
+    events::publish(&app, &mut tx, &SubscriptionCreated(subscriptions::told(&subscription, Standing::Good)))
         .await?;
     enqueue_verification(&mut tx, user_id).await?;
 

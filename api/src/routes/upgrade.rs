@@ -176,7 +176,7 @@ pub(crate) async fn upgrade(
     let changes = serde_json::to_value(&done.change).map_err(Problem::internal)?;
     let (action, target) = (Action::SubscriptionChanged, step.turn.after.id);
     auth.caller.audit(&app, &mut tx, action, target, changes).await?;
-    events::publish(&app, &mut tx, &SubscriptionUpdated(told(&step.turn.after))).await?;
+    events::publish(&app, &mut tx, &SubscriptionUpdated(told(&step.turn.after, step.loaded.running.standing))).await?;
 
     let shown = UpgradeAnswer::Done(Box::new(Upgraded {
         subscription: SubscriptionBody::load(&app, &mut tx).await?,
@@ -202,11 +202,12 @@ async fn show_preview(app: &App, mut tx: TenantTx, wish: &Wish) -> Result<Respon
     };
     let after = &step.turn.after;
     let payable = wish.payment_method.is_some() || step.loaded.payable();
+    let standing = step.loaded.running.standing;
     let in_force = app.books.version(&mut tx, after.plan, after.plan_version).await?;
     drop(tx);
 
     let preview = UpgradePreview {
-        subscription: SubscriptionBody::new(after, payable, &in_force.terms),
+        subscription: SubscriptionBody::new(after, standing, payable, &in_force.terms),
         effective_at: step.turn.effective_at().to_string(),
         invoice: invoice.as_ref().map(PreviewInvoiceBody::new),
         proration_date: step.at.to_string(),

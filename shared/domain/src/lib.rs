@@ -18,5 +18,6 @@ pub mod permission;
 pub mod plan;
 pub mod problem;
 pub mod secret;
+pub mod standing;
 pub mod tenant;
 pub mod time_zone;

@@ -1,4 +1,4 @@
-//! What a tenant may be: its life and its access.
+//! Where a tenant is in its life.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub enum TenantStatus {
     /// In use.
     Active,
-    /// Stopped by the operator or for non-payment; can come back.
+    /// Stopped by the operator; can come back. Who does not pay is another matter ([`crate::standing::Standing`]).
     Suspended,
     /// Closed by its owner; erased after the grace period.
     Closed,

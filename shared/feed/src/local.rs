@@ -22,7 +22,7 @@ use self::frames::Frames;
 use crate::position::Position;
 
 /// What the file starts with. Another form gets another line, and is not read.
-const FORM: &[u8] = b"pytake policy 2\n";
+const FORM: &[u8] = b"pytake policy 3\n";
 const FILE: &str = "policy";
 const NEW_FILE: &str = "policy.new";
 const LOCK_FILE: &str = "lock";

@@ -10,6 +10,7 @@ use domain::meter::MeterName;
 use domain::period::Period;
 use domain::permission::{Permission, PermissionSet, Role, Scope};
 use domain::plan::PlanName;
+use domain::standing::Standing;
 use domain::tenant::TenantStatus;
 use ipnet::IpNet;
 use policy::Change;
@@ -25,6 +26,7 @@ macro_rules! tenants {
                 id AS "id!: TenantId",
                 subdomain AS "subdomain!",
                 status AS "status!",
+                standing AS "standing!",
                 plan AS "plan!",
                 api_calls_per_minute AS "calls_per_minute!",
                 concurrent_requests,
@@ -83,6 +85,7 @@ pub(crate) struct TenantRow {
     pub(crate) id: TenantId,
     pub(crate) subdomain: String,
     pub(crate) status: String,
+    pub(crate) standing: String,
     pub(crate) plan: String,
     pub(crate) calls_per_minute: i32,
     pub(crate) concurrent_requests: Option<i32>,
@@ -131,6 +134,7 @@ impl TenantRow {
         Some(Tenant {
             subdomain: self.subdomain.into(),
             status: self.status.parse::<TenantStatus>().ok()?,
+            access: self.standing.parse::<Standing>().ok()?.access(),
             plan: self.plan.parse::<PlanName>().ok()?,
             calls_per_minute: positive(self.calls_per_minute)?,
             // A limit that cannot be understood is no reason to have none.

@@ -1,5 +1,5 @@
 //! The decision on a request, straight down: host → route → credential → tenant → membership or scope →
-//! address → limits to take. Total: every request is granted or denied, with the problem and what to do.
+//! address → who pays → limits to take. Total: every request is granted or denied, with the problem and what to do.
 
 mod credential;
 mod limits;
@@ -14,6 +14,7 @@ use domain::id::TenantId;
 use domain::permission::Scope;
 use domain::plan::PlanName;
 use domain::problem::ProblemKind;
+use domain::standing::Access;
 use domain::tenant::TenantStatus;
 use jiff::Timestamp;
 
@@ -133,8 +134,10 @@ fn complete(
     };
     grant.principal = principal(policy, &caller, tenant_id)?;
 
+    let mut access = Access::Full;
     if let Some(tenant_id) = tenant_id {
         let tenant = active(policy, tenant_id)?;
+        access = tenant.access;
         grant.tenant = Some((tenant_id, tenant.plan));
         grant.limits.tenant = Some(limits::plan(shadow, tenant_id, tenant));
         grant.limits.concurrency = limits::concurrency(shadow, tenant_id, tenant);
@@ -152,7 +155,9 @@ fn complete(
         Caller::User(Cow::Owned(claims)) => grant.verified = Some(Box::new(claims)),
         Caller::User(Cow::Borrowed(_)) => {}
     }
-    Ok(())
+    // Last: only who would be served otherwise may learn that the tenant does not pay. For that reason public
+    // routes are none the wiser, either.
+    check_access(access, route, facts.method)
 }
 
 // --- host and route ---
@@ -330,6 +335,25 @@ fn check_address(list: &AddressList, address: IpAddr, whose: &str) -> Result<(),
         ProblemKind::IpNotAllowed,
         format!("Your address {address} is not on the {whose}'s allowlist; have it added."),
     ))
+}
+
+// --- who pays ---
+
+fn check_access(access: Access, route: &Route, method: &str) -> Result<(), Denial> {
+    let detail = match access {
+        Access::Full => return Ok(()),
+        _ if route.open_when_suspended => return Ok(()),
+        Access::ReadOnly if Method::of(method) == Some(Method::Get) => return Ok(()),
+        Access::ReadOnly => {
+            "The tenant has overdue invoices and may only read; pay them or set another way to pay: the tenant's \
+            `invoices` and `payment-methods` stay open, and all is as before within seconds."
+        }
+        Access::BillingOnly => {
+            "The tenant has overdue invoices and is served nothing but billing; pay them or set another way to \
+            pay: the tenant's `invoices` and `payment-methods` stay open, and all is as before within seconds."
+        }
+    };
+    Err(Denial::new(ProblemKind::PaymentRequired, detail))
 }
 
 #[cfg(test)]

@@ -107,6 +107,8 @@ pub struct Route {
     pub permission: Option<Permission>,
     /// Open to members that still lack the second factor that their tenant requires.
     pub without_two_factor: bool,
+    /// Open to tenants that do not pay: what they need to pay, to leave, and to see what they owe.
+    pub open_when_suspended: bool,
     /// Requests a minute that one address may send here.
     pub address_limit: Option<NonZeroU32>,
     /// Whether that limit is counted only, and denies nobody.

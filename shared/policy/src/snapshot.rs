@@ -13,6 +13,7 @@ use domain::meter::MeterName;
 use domain::period::Period;
 use domain::permission::{PermissionSet, Role};
 use domain::plan::PlanName;
+use domain::standing::Access;
 use domain::tenant::TenantStatus;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub struct Tenant {
     pub subdomain: Box<str>,
     /// Where it is in its life.
     pub status: TenantStatus,
+    /// What it may do, as far as that depends on its paying.
+    pub access: Access,
     /// Its plan.
     pub plan: PlanName,
     /// Calls a minute that the plan allows.

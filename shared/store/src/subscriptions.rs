@@ -5,6 +5,7 @@ use domain::id::{SubscriptionChangeId, SubscriptionId};
 use domain::payment::ProviderName;
 use domain::period::Period;
 use domain::plan::{BillingCycle, PlanName};
+use domain::standing::Standing;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
@@ -19,6 +20,8 @@ use crate::tenant_tx::{TenantTx, Tx};
 pub struct Running {
     /// What was agreed, and where it is in its life.
     pub state: Subscription,
+    /// Whether what it owes is paid.
+    pub standing: Standing,
     /// With whom the way to pay is that is charged, where there is one.
     pub pays_by: Option<ProviderName>,
     /// Whether use may go on past what the plan includes.
@@ -102,7 +105,7 @@ pub async fn get(tx: &mut TenantTx) -> Result<Running, Error> {
     let row = sqlx::query!(
         "SELECT id, plan, plan_version, cycle, currency, status, started_at, trial_ends_at, anchor, period_index,
             period_start, period_end, next_plan, next_cycle, cancels, overage_allowed,
-            spending_cap_minor, trial_end_noticed, on_test_clock, version,
+            spending_cap_minor, trial_end_noticed, on_test_clock, standing, version,
             (SELECT provider FROM payment_methods WHERE tenant_id = $1 AND is_default) AS pays_by
         FROM subscriptions
         WHERE tenant_id = $1 AND status <> 'Canceled'",
@@ -139,6 +142,7 @@ pub async fn get(tx: &mut TenantTx) -> Result<Running, Error> {
     };
     Ok(Running {
         state,
+        standing: row.standing.parse().map_err(|_| Error::Foreign("subscriptions.standing"))?,
         pays_by: row.pays_by.as_deref().map(provider).transpose()?,
         overage_allowed: row.overage_allowed,
         spending_cap_minor: row.spending_cap_minor,
@@ -197,6 +201,26 @@ pub async fn update(tx: &mut TenantTx, subscription: &Subscription) -> Result<()
     .execute(tx.connection())
     .await?;
     if changed.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+}
+
+/// Stores whether what a subscription owes is paid. Every edge acts by it as soon as the transaction is committed.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn set_standing(
+    tx: &mut TenantTx,
+    id: SubscriptionId,
+    standing: Standing,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE subscriptions SET standing = $3, version = version + 1 WHERE tenant_id = $1 AND id = $2",
+        tx.tenant_id() as _,
+        id as _,
+        standing.as_str()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// What use past the included may cost, and the quotas that follow from it by meter; `None`: no quota.
@@ -328,15 +352,25 @@ pub async fn insert_movement(
     Ok(())
 }
 
+/// One word for where a subscription is in its life and for whether it is paid; what is wrong goes first.
+#[must_use]
+pub const fn shown_status(status: SubscriptionStatus, standing: Standing) -> &'static str {
+    match standing {
+        Standing::Good => status.as_str(),
+        Standing::PastDue => "PastDue",
+        Standing::ReadOnly | Standing::BillingOnly => "Suspended",
+    }
+}
+
 /// What webhooks say of a subscription.
 #[must_use]
-pub fn told(subscription: &Subscription) -> SubscriptionData {
+pub fn told(subscription: &Subscription, standing: Standing) -> SubscriptionData {
     let status = subscription.status;
     SubscriptionData {
         subscription_id: subscription.id.to_string(),
         plan: subscription.plan.to_string(),
         cycle: subscription.cycle.to_string(),
-        status: status.as_str().to_owned(),
+        status: shown_status(status, standing).to_owned(),
         period_end: subscription.period.end.to_string(),
         trial_ends_at: status.trial_ends_at().map(|at| at.to_string()),
         next_plan: subscription.scheduled.map(|scheduled| scheduled.target().0.to_string()),

@@ -7,6 +7,7 @@ use domain::meter::MeterName;
 use domain::period::Period;
 use domain::permission::{PermissionSet, Role};
 use domain::plan::PlanName;
+use domain::standing::Access;
 use domain::tenant::TenantStatus;
 use policy::cidr::AddressList;
 use policy::hosts::PlatformHosts;
@@ -119,6 +120,7 @@ fn every_kind_of_change_is_kept() {
     let tenant = |plan| Tenant {
         subdomain: "acme".into(),
         status: TenantStatus::Suspended,
+        access: Access::BillingOnly,
         plan,
         calls_per_minute: NonZeroU32::MIN,
         concurrent_requests: NonZeroU32::new(u32::MAX),

@@ -20,6 +20,7 @@ use crate::hosts::PlatformHosts;
 use crate::routes::RouteTable;
 use crate::snapshot::Site;
 
+mod access;
 mod limits;
 
 const ROUTES: &str = r#"
@@ -68,6 +69,7 @@ fn tenant(subdomain: &str, status: TenantStatus) -> Tenant {
     Tenant {
         subdomain: subdomain.into(),
         status,
+        access: Access::Full,
         plan: PlanName::Free,
         calls_per_minute: NonZeroU32::new(10).unwrap(),
         concurrent_requests: NonZeroU32::new(5),

@@ -83,6 +83,8 @@ struct RouteRow {
     permission: Option<Permission>,
     #[serde(default)]
     without_two_factor: bool,
+    #[serde(default)]
+    open_when_suspended: bool,
     address_limit: Option<NonZeroU32>,
     #[serde(default)]
     address_limit_shadow: bool,
@@ -244,6 +246,13 @@ fn check(
     if let Some(refusal) = refusal {
         checker.refuse(span, format!("`{path}`: {refusal}"));
     }
+    // Where nobody looks at who pays, the key would promise a difference that there is not.
+    if row.open_when_suspended && !required {
+        checker.refuse(
+            span,
+            format!("`{path}`: no tenant has to pay for this; leave out `open_when_suspended`"),
+        );
+    }
 }
 
 fn check_limits(row: &RouteRow, span: &Range<usize>, checker: &mut Checker<'_>) {
@@ -319,6 +328,7 @@ fn route(row: RouteRow, place: usize) -> Route {
         tenant: row.tenant.unwrap_or(TenantNeed::None),
         permission: row.permission,
         without_two_factor: row.without_two_factor,
+        open_when_suspended: row.open_when_suspended,
         address_limit: row.address_limit,
         address_limit_shadow: row.address_limit_shadow,
         meter: row.meter.map(|name| Meter { name, weight: row.weight.unwrap_or(NonZeroU32::MIN) }),

@@ -212,3 +212,20 @@ fn the_shipped_table_is_good() {
     assert_eq!(example.len(), 2);
     assert_eq!(found(&table, "GET", "/docs/problems/not-found").as_deref(), Some("/docs/{*rest}"));
 }
+
+/// Where nobody is asked to pay, the key would say nothing.
+#[test]
+fn open_to_who_does_not_pay_is_what_a_tenant_has_to_pay_for() {
+    let row = |auth: &str, more: &str| {
+        let head = "{ methods = [\"GET\"], path = \"/a\", upstream = \"api\"";
+        format!("{head}, auth = \"{auth}\", open_when_suspended = true{more} }},")
+    };
+    let open = table(&row("any", ", tenant = \"required\""));
+    assert!(open.iter().all(|route| route.open_when_suspended));
+    assert!(table(&metered("")).iter().all(|route| !route.open_when_suspended));
+    for row in [row("public", ""), row("user", ", tenant = \"none\"")] {
+        let expected =
+            "routes.toml:3: `/a`: no tenant has to pay for this; leave out `open_when_suspended`";
+        assert_eq!(faults(&row), [expected]);
+    }
+}

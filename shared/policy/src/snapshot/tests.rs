@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use domain::host::HostName;
+use domain::standing::Standing;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -51,6 +52,7 @@ fn read(database: &Database, entity: Entity) -> Change {
                 // Labels change hands.
                 subdomain: format!("label-{}", state % 5).into(),
                 status: TenantStatus::ALL[usize::from(state) % 3],
+                access: Standing::ALL[usize::from(state) % 4].access(),
                 plan: PlanName::Pro,
                 calls_per_minute: NonZeroU32::MIN.saturating_add(u32::from(state)),
                 concurrent_requests: NonZeroU32::new(u32::from(state % 3)),
