@@ -46,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) streams: Arc<Semaphore>,
     /// By which terms invoices are made.
     pub(crate) books: Arc<Books>,
+    /// Who takes money.
+    pub(crate) providers: Providers,
     /// Whether tenants may sign up with a time of their own.
     pub(crate) test_clocks: bool,
     pub(crate) issuer: TokenIssuer,
@@ -101,6 +103,7 @@ impl App {
             destinations: settings.webhooks.policy(),
             limits: limits::Reader::new(redis, &settings.redis.key_prefix),
             books: books(settings)?,
+            providers: providers(settings)?,
             test_clocks: billing.test_clocks,
             issuer,
             published_keys,

@@ -30,8 +30,10 @@ static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_LEN_MAX: usize = 255;
 
 /// The header and what it is about: tenant, principal, method and path.
+#[derive(Clone)]
 pub(crate) struct IdempotencyKey(Option<Scope>);
 
+#[derive(Clone)]
 struct Scope {
     hash: [u8; 32],
     sealing: [u8; 32],

@@ -18,10 +18,10 @@ mod platform_credentials;
 mod problem;
 mod router;
 mod routes;
-mod sealed;
 mod service;
 mod sessions;
 mod signing_keys;
+mod ways_to_pay;
 
 use std::io::Write as _;
 use std::process::ExitCode;

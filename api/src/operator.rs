@@ -33,7 +33,7 @@ use crate::extract::{BODY_BYTES_MAX, bearer_key};
 use crate::openapi::{self, Listener, OperatorDocument};
 use crate::problem::{self, Problem};
 use crate::router;
-use crate::routes::admin::{billing, invoices, jobs, queues, receivables, revenue};
+use crate::routes::admin::{billing, invoices, jobs, queues, receivables, refunds, revenue};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -103,6 +103,8 @@ pub(crate) fn documented() -> OpenApiRouter<OperatorApp> {
         .routes(routes!(billing::set_tax_exempt))
         .routes(routes!(invoices::record_payment))
         .routes(routes!(invoices::issue_credit_note))
+        .routes(routes!(refunds::refund))
+        .routes(routes!(refunds::show_refund))
         .routes(routes!(invoices::void))
         .routes(routes!(invoices::give_up))
         .routes(routes!(revenue::report))

@@ -18,8 +18,8 @@ use crate::openapi::{self, Document, Listener};
 use crate::problem::Problem;
 use crate::routes::{
     api_keys, audit_events, auth, billing, cancellation, credit_notes, dashboard, docs, events,
-    invitations, invoices, ip_allowlist, payment_methods, plans, sign_up, tenants, test_clock,
-    upgrade, usage, users, webhook_endpoints, webhook_event_types, webhook_messages,
+    hooks, invitations, invoices, ip_allowlist, payment_methods, plans, sign_up, tenants,
+    test_clock, upgrade, usage, users, webhook_endpoints, webhook_event_types, webhook_messages,
 };
 use crate::{authorized, console, metrics};
 
@@ -45,11 +45,16 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(upgrade::upgrade))
         .routes(routes!(cancellation::cancel))
         .routes(routes!(cancellation::resume))
-        .routes(routes!(payment_methods::list))
-        .routes(routes!(payment_methods::put, payment_methods::delete))
+        .routes(routes!(payment_methods::list, payment_methods::add))
+        .routes(routes!(payment_methods::default::put, payment_methods::default::delete))
+        .routes(routes!(payment_methods::show, payment_methods::remove))
+        .routes(routes!(payment_methods::make_default))
+        .routes(routes!(payment_methods::confirm))
+        .routes(routes!(hooks::receive))
         .routes(routes!(invoices::list))
         .routes(routes!(invoices::show))
         .routes(routes!(invoices::document))
+        .routes(routes!(invoices::pay::pay))
         .routes(routes!(credit_notes::list))
         .routes(routes!(credit_notes::document))
         .routes(routes!(test_clock::show))

@@ -10,6 +10,7 @@ pub(crate) mod credit_notes;
 pub(crate) mod dashboard;
 pub(crate) mod docs;
 pub(crate) mod events;
+pub(crate) mod hooks;
 pub(crate) mod invitations;
 pub(crate) mod invoices;
 pub(crate) mod ip_allowlist;

@@ -72,6 +72,8 @@ pub(crate) struct BillingNotices {
     pub(crate) trial_notice: Duration,
     /// On which days, from the one on which an invoice is due, its owners are reminded of it.
     pub(crate) reminder_days: Vec<i16>,
+    /// So many days before a way to pay runs out its owners are told.
+    pub(crate) expiry_notice_days: u16,
 }
 
 /// How long things may last.
@@ -101,8 +103,7 @@ impl App {
         let billing: Installation = settings.billing()?;
         let production = settings.environment == Environment::Production;
         let payments: PaymentSettings = settings.payments()?;
-        let providers =
-            payments.open(production, &settings.api.public_url).context("settings")?;
+        let providers = payments.open(production, &settings.api.public_url).context("settings")?;
         let redis =
             limits::Server::parse(settings.redis.url.expose()).context("settings: redis.url")?;
         let mut keys = settings.secrets.token_key_file.read()?;
@@ -127,6 +128,7 @@ impl App {
             billing: BillingNotices {
                 trial_notice: billing.trial_notice(),
                 reminder_days: billing.reminder_days,
+                expiry_notice_days: billing.expiry_notice_days,
             },
             webhooks: Courier::open(settings)?,
             sealer: Sealer::new(Box::new(FileKeyProvider::new(settings.secrets.kek_file.read()?))),

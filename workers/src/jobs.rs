@@ -2,6 +2,7 @@
 
 mod billing;
 mod documents;
+mod payments;
 mod send_email;
 pub(crate) mod usage;
 pub(crate) mod webhooks;

@@ -5,4 +5,5 @@ pub(crate) mod invoices;
 pub(crate) mod jobs;
 pub(crate) mod queues;
 pub(crate) mod receivables;
+pub(crate) mod refunds;
 pub(crate) mod revenue;

@@ -6,7 +6,7 @@ pub(crate) mod profile;
 
 use axum::Json;
 use axum::extract::State;
-use billing::{Offer, Scheduled, Subscription, SubscriptionStatus};
+use billing::{Offer, Scheduled, Subscription};
 use domain::money::Money;
 use domain::plan::{PlanLimits, PlanName};
 use domain::standing::Standing;

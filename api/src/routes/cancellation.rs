@@ -90,7 +90,8 @@ async fn decide(
     let changes = serde_json::to_value(&done.change).map_err(Problem::internal)?;
     let (action, target) = (Action::SubscriptionChanged, turn.after.id);
     auth.caller.audit(app, &mut tx, action, target, changes).await?;
-    events::publish(app, &mut tx, &SubscriptionUpdated(told(&turn.after))).await?;
+    events::publish(app, &mut tx, &SubscriptionUpdated(told(&turn.after, loaded.running.standing)))
+        .await?;
 
     let subscription = SubscriptionBody::load(app, &mut tx).await?;
     let shown = Scheduled { subscription, change: done.change };

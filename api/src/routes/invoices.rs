@@ -1,6 +1,7 @@
 //! A tenant's invoices.
 
 pub(crate) mod detail;
+pub(crate) mod pay;
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +13,7 @@ use http::HeaderMap;
 use serde::Serialize;
 use store::billing::finalize;
 use store::invoices::{self, Invoice};
-use store::subscriptions;
+use store::{charges, subscriptions};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -116,7 +117,8 @@ pub(crate) async fn show(
 
     let full = invoices::get(&mut tx, id).await?;
     if full.invoice.number.is_some() {
-        return Ok(Json(InvoiceDetailBody::new(full)));
+        let attempts = charges::of_invoice(&mut tx, id).await?;
+        return Ok(Json(InvoiceDetailBody::new(full, attempts)));
     }
     let running = subscriptions::get(&mut tx).await?;
     let now = app.tenant_now(&mut tx).await?;

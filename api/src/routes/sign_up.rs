@@ -6,7 +6,6 @@
 use axum::extract::State;
 use axum::response::Response;
 use billing::{ChangeKind, Subscription, SubscriptionStatus};
-use domain::standing::Standing;
 use domain::email::EmailAddress;
 use domain::event::Action;
 use domain::faults::Faults;
@@ -16,6 +15,7 @@ use domain::name::PersonName;
 use domain::period::Period;
 use domain::permission::{PermissionSet, Role};
 use domain::plan::{BillingCycle, PlanName};
+use domain::standing::Standing;
 use http::{HeaderMap, StatusCode};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -201,8 +201,12 @@ pub(crate) async fn sign_up(
     let tokens = sessions::begin(&app, &mut tx, user_id, earned, device).await?;
     let changes = json!({ "subdomain": customer.tenant.subdomain, "plan": customer.plan });
     caller.audit(&app, &mut tx, Action::TenantCreated, tenant_id, changes).await?;
-    events::publish(&app, &mut tx, &SubscriptionCreated(subscriptions::told(&subscription, Standing::Good)))
-        .await?;
+    events::publish(
+        &app,
+        &mut tx,
+        &SubscriptionCreated(subscriptions::told(&subscription, Standing::Good)),
+    )
+    .await?;
     enqueue_verification(&mut tx, user_id).await?;
 
     let tenant = tenants::get(&mut tx).await?;

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::event::Action;
 use domain::faults::Faults;
+use domain::id::PaymentMethodId;
 use domain::plan::{BillingCycle, PlanName};
 use domain::secret::Secret;
 use http::StatusCode;
@@ -27,8 +28,8 @@ use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::problem::Problem;
 use crate::routes::billing::SubscriptionBody;
 use crate::routes::invoices::detail::{InvoiceDetailBody, PreviewInvoiceBody};
-use crate::routes::payment_methods::{self, payment_method};
 use crate::routes::usage::meters::OverLimitBody;
+use crate::ways_to_pay::{self, Kept};
 
 /// The wished plan and cycle.
 #[derive(Deserialize, ToSchema)]
@@ -40,7 +41,7 @@ pub(crate) struct UpgradePlan {
     /// `Monthly`, `Yearly` or `PayAsYouGo`; as it is when left out.
     #[schema(example = "Yearly")]
     billing_cycle: Option<String>,
-    /// The payment provider's reference of a way to pay; the one on file when left out.
+    /// The payment provider's reference of a new way to pay, or the id of one on file; the one that is charged when left out.
     #[schema(example = "card_1234567890")]
     payment_method: Option<String>,
     /// That of a preview, at most 15 minutes ago: what is charged is then what was shown, to the cent.
@@ -57,7 +58,7 @@ pub(crate) struct UpgradePlan {
 pub(crate) struct Wish {
     plan: PlanName,
     cycle: Option<BillingCycle>,
-    payment_method: Option<Secret<String>>,
+    payment_method: Option<Given>,
     proration_date: Option<Timestamp>,
     subscription_version: Option<i64>,
     accept_over_limit: bool,
@@ -72,7 +73,7 @@ impl Wire for UpgradePlan {
         let cycle =
             self.billing_cycle.and_then(|cycle| faults.check("/billing_cycle", cycle.parse()));
         let method = self.payment_method;
-        let payment_method = method.map(|text| payment_method(&mut faults, text));
+        let payment_method = method.map(|text| Given::parse(&mut faults, text));
         let proration_date = self.proration_date.and_then(|text| {
             let at = text.parse().map_err(|_| "must be the `proration_date` of a preview");
             faults.check("/proration_date", at).map(stored)
@@ -85,6 +86,23 @@ impl Wire for UpgradePlan {
             subscription_version: self.subscription_version,
             accept_over_limit: self.accept_over_limit,
         }))
+    }
+}
+
+/// A way to pay, as it is sent with the wish for a plan.
+enum Given {
+    /// One on file.
+    OnFile(PaymentMethodId),
+    /// A provider's token of a new one.
+    New(Secret<String>),
+}
+
+impl Given {
+    fn parse(faults: &mut Faults, text: String) -> Self {
+        match text.parse() {
+            Ok(id) => Self::OnFile(id),
+            Err(_) => Self::New(ways_to_pay::token(faults, text)),
+        }
     }
 }
 
@@ -158,6 +176,14 @@ pub(crate) async fn upgrade(
     if preview {
         return show_preview(&app, tx, &body.value).await;
     }
+    if let Attempt::Replay(response) = key.clone().attempt(&app, &mut tx, body.hash).await? {
+        return Ok(response);
+    }
+    // The provider takes its time, so nothing is held meanwhile; and it keeps the same way to pay when it is asked again.
+    drop(tx);
+    let kept = kept(&app, &auth, &body.value).await?;
+
+    let mut tx = auth.begin(&app).await?;
     let first = match key.attempt(&app, &mut tx, body.hash).await? {
         Attempt::Replay(response) => return Ok(response),
         Attempt::First(first) => first,
@@ -165,9 +191,14 @@ pub(crate) async fn upgrade(
     let wish = body.value;
     let step = step::decide(&app, &mut tx, &wish, wish.payment_method.is_some()).await?;
     step.check_limits(&wish)?;
+    step.check_standing()?;
 
-    if let Some(method) = &wish.payment_method {
-        payment_methods::keep(&app, &mut tx, step.loaded.running.id, method).await?;
+    match (&wish.payment_method, &kept) {
+        (_, Some(kept)) => {
+            ways_to_pay::put_on_file(&app, &mut tx, kept, true, step.now).await?;
+        }
+        (Some(Given::OnFile(id)), None) => ways_to_pay::charge_from_now_on(&mut tx, *id).await?,
+        _ => {}
     }
     for invoice in &step.billed_before {
         account::collect(&mut tx, *invoice).await?;
@@ -176,7 +207,12 @@ pub(crate) async fn upgrade(
     let changes = serde_json::to_value(&done.change).map_err(Problem::internal)?;
     let (action, target) = (Action::SubscriptionChanged, step.turn.after.id);
     auth.caller.audit(&app, &mut tx, action, target, changes).await?;
-    events::publish(&app, &mut tx, &SubscriptionUpdated(told(&step.turn.after, step.loaded.running.standing))).await?;
+    events::publish(
+        &app,
+        &mut tx,
+        &SubscriptionUpdated(told(&step.turn.after, step.loaded.running.standing)),
+    )
+    .await?;
 
     let shown = UpgradeAnswer::Done(Box::new(Upgraded {
         subscription: SubscriptionBody::load(&app, &mut tx).await?,
@@ -186,6 +222,17 @@ pub(crate) async fn upgrade(
     let response = first.answer(&app, &mut tx, StatusCode::OK, &shown).await?;
     auth.caller.commit(tx).await?;
     Ok(response)
+}
+
+/// A new way to pay, kept by its provider.
+async fn kept(
+    app: &App,
+    auth: &Authorized<needs::ManageBilling>,
+    wish: &Wish,
+) -> Result<Option<Kept>, Problem> {
+    let Some(Given::New(token)) = &wish.payment_method else { return Ok(None) };
+    let method = ways_to_pay::Wish { provider: None, token: Some(token.clone()) };
+    ways_to_pay::ask(app, auth.tenant_id(), wish.plan, method).await.map(Some)
 }
 
 /// What would come of `wish`. The drafts before it are billed here, too, as they change what it costs; `tx` is not

@@ -232,11 +232,7 @@ pub fn close(
 ///
 /// # Errors
 /// As [`change`].
-pub fn terminate(
-    account: Account<'_>,
-    free: &Offer,
-    now: Timestamp,
-) -> Result<Turn, ChangeError> {
+pub fn terminate(account: Account<'_>, free: &Offer, now: Timestamp) -> Result<Turn, ChangeError> {
     account.check(free)?;
     let current = account.subscription;
     if now >= current.period.end {

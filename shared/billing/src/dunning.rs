@@ -58,7 +58,11 @@ impl TryFrom<Days> for DunningSchedule {
         let rest = order.windows(2).all(|pair| pair[0] <= pair[1]);
         // The last notice is worth something only if there is a day left.
         let warned = days.final_notice_day < days.cancel_day && days.cancel_day <= 365;
-        if ascending && begins && rest && warned { Ok(Self(days)) } else { Err(DunningScheduleError) }
+        if ascending && begins && rest && warned {
+            Ok(Self(days))
+        } else {
+            Err(DunningScheduleError)
+        }
     }
 }
 
@@ -131,8 +135,12 @@ impl DunningSchedule {
         let on = began.date().checked_add(i64::from(day).days()).ok()?;
         let minute = i8::try_from(spread % 60).unwrap_or(0);
         let time = match began.hour() {
-            early if early < WAKING_HOURS.start => Time::new(WAKING_HOURS.start, minute, 0, 0).ok()?,
-            late if late >= WAKING_HOURS.end => Time::new(WAKING_HOURS.end - 1, minute, 0, 0).ok()?,
+            early if early < WAKING_HOURS.start => {
+                Time::new(WAKING_HOURS.start, minute, 0, 0).ok()?
+            }
+            late if late >= WAKING_HOURS.end => {
+                Time::new(WAKING_HOURS.end - 1, minute, 0, 0).ok()?
+            }
             _ => began.time(),
         };
         let at = on.to_datetime(time).to_zoned(zone.zone().clone()).ok()?.timestamp();
@@ -156,8 +164,7 @@ mod tests {
     }
 
     fn at(number: usize, began: &str, place: &str) -> String {
-        let (step, at) =
-            schedule().step(number, began.parse().unwrap(), &zone(place), 7).unwrap();
+        let (step, at) = schedule().step(number, began.parse().unwrap(), &zone(place), 7).unwrap();
         format!("{step:?} {at}")
     }
 

@@ -138,6 +138,13 @@ pub enum Payments {
         /// Under which id it is kept.
         event_id: String,
     },
+    /// A provider is to forget a way to pay that was taken off the file.
+    Forget {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// Which.
+        payment_method_id: PaymentMethodId,
+    },
     /// What has no end for long is looked up, whether or not a provider tells of it.
     Poll,
     /// Owners are told of ways to pay that run out.

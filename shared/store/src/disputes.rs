@@ -37,8 +37,8 @@ pub async fn record(
     now: Timestamp,
 ) -> Result<Became, Error> {
     let payment = sqlx::query!(
-        r#"SELECT id AS "id: PaymentId", invoice_id AS "invoice_id: InvoiceId", currency FROM payments
-        WHERE tenant_id = $1 AND provider = $2 AND reference = $3 FOR UPDATE"#,
+        r#"SELECT id AS "id: PaymentId", invoice_id AS "invoice_id: InvoiceId" FROM payments
+        WHERE tenant_id = $1 AND provider = $2 AND reference = $3"#,
         tx.tenant_id() as _,
         through.as_str(),
         told.charge_reference
@@ -82,9 +82,7 @@ pub async fn record(
             return Ok(if opened { Became::Opened(invoice) } else { Became::Known });
         }
         _ if dispute.state != "Open" => return Ok(Became::Known),
-        DisputeState::Won => {
-            (Booked::DisputeWon(dispute.id), moved(cash, LedgerAccount::Disputed))
-        }
+        DisputeState::Won => (Booked::DisputeWon(dispute.id), moved(cash, LedgerAccount::Disputed)),
         DisputeState::Lost => (
             Booked::DisputeLost(dispute.id),
             moved(LedgerAccount::BadDebt, LedgerAccount::Disputed),

@@ -208,6 +208,24 @@ pub async fn owed(
     Ok(owed.collect())
 }
 
+/// The first day on which something is due that is not on its way.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn first_due_on(tx: &mut TenantTx, due_min: i64) -> Result<Option<Date>, Error> {
+    let day = sqlx::query_scalar!(
+        r#"SELECT min(due_on) AS "day: jiff_sqlx::Date" FROM invoices
+        WHERE tenant_id = $1 AND status = 'Open' AND due_minor >= $2
+            AND NOT EXISTS (SELECT FROM charges
+                WHERE charges.tenant_id = $1 AND charges.invoice_id = invoices.id AND state = 'Processing')"#,
+        tx.tenant_id() as _,
+        due_min
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(day.map(|day| day.to_jiff()))
+}
+
 /// Tenants with a step that is due by `as_of`, longest ago first; their subscriptions are locked.
 ///
 /// # Errors
@@ -239,7 +257,7 @@ pub async fn overdue(
     count: i32,
 ) -> Result<Vec<TenantId>, Error> {
     let tenants = sqlx::query_scalar!(
-        r#"SELECT tenant_id AS "tenant_id!: TenantId" FROM overdue_tenants($1, $2, $3, $4)"#,
+        r#"SELECT tenant_id AS "tenant_id!: TenantId" FROM overdue_tenants($1, $2, $3, $4) AS tenant_id"#,
         on_day.to_sqlx() as _,
         due_min,
         after as _,

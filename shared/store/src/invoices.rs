@@ -292,6 +292,26 @@ pub async fn open(tx: &mut TenantTx) -> Result<Vec<InvoiceId>, Error> {
     Ok(open)
 }
 
+/// The invoices that wait for payment, oldest first, with what is due of each.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn open_dues(tx: &mut TenantTx) -> Result<Vec<(InvoiceId, Money)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id: InvoiceId", due_minor AS "due_minor!", currency FROM invoices
+        WHERE tenant_id = $1 AND status = 'Open' AND due_minor > 0
+        ORDER BY finalized_at, id"#,
+        tx.tenant_id() as _
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let dues = rows.into_iter().map(|row| {
+        let currency = currency(&row.currency)?;
+        Ok((row.id, Money { amount_minor: row.due_minor, currency }))
+    });
+    dues.collect()
+}
+
 /// How many invoices wait for payment.
 ///
 /// # Errors

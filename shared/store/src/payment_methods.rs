@@ -118,6 +118,21 @@ pub async fn token(
     text.map(Secret::new).map_err(|_| Error::Foreign("payment_methods.token_sealed"))
 }
 
+/// With whom a way to pay is, or was.
+///
+/// # Errors
+/// `NotFound` when the tenant has had none of this id.
+pub async fn provider_of(tx: &mut TenantTx, id: PaymentMethodId) -> Result<ProviderName, Error> {
+    let name = sqlx::query_scalar!(
+        "SELECT provider FROM payment_methods WHERE tenant_id = $1 AND id = $2",
+        tx.tenant_id() as _,
+        id as _
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    provider(&name)
+}
+
 /// The ways to pay on file, the default first, then the youngest.
 ///
 /// # Errors

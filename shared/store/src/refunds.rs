@@ -50,7 +50,9 @@ pub enum RefundError {
     #[error("the credit note is of another invoice, or gave less to the balance")]
     ForeignNote,
     /// Without a credit note only what was paid too much is given back.
-    #[error("only what was paid too much is given back without a credit note: {excess_minor} minor units")]
+    #[error(
+        "only what was paid too much is given back without a credit note: {excess_minor} minor units"
+    )]
     NotPaidTooMuch {
         /// How much that is.
         excess_minor: i64,
@@ -100,12 +102,8 @@ impl Refund {
 ///
 /// # Errors
 /// When it is more than can be given back, or the balance has.
-pub async fn begin(
-    tx: &mut TenantTx,
-    wish: &Wish,
-    now: Timestamp,
-) -> Result<Refund, RefundError> {
-    // The payment is locked: of two refunds at once the second sees the first.
+pub async fn begin(tx: &mut TenantTx, wish: &Wish, now: Timestamp) -> Result<Refund, RefundError> {
+    lock_invoice(tx, wish.payment_id).await?;
     let payment = sqlx::query!(
         r#"SELECT invoice_id AS "invoice_id: InvoiceId", currency, amount_minor, excess_minor,
             (SELECT coalesce(sum(amount_minor), 0)::bigint FROM refunds
@@ -115,7 +113,7 @@ pub async fn begin(
                 AS "excess_refunded!",
             (SELECT coalesce(sum(amount_minor), 0)::bigint FROM disputes
                 WHERE tenant_id = $1 AND payment_id = $2 AND state <> 'Won') AS "disputed!"
-        FROM payments WHERE tenant_id = $1 AND id = $2 AND provider <> 'Balance' FOR UPDATE"#,
+        FROM payments WHERE tenant_id = $1 AND id = $2 AND provider <> 'Balance'"#,
         tx.tenant_id() as _,
         wish.payment_id as _
     )
@@ -163,6 +161,63 @@ pub async fn begin(
     Ok(get(tx, wish.id).await?)
 }
 
+/// The payment's invoice is locked: of two refunds at once the second sees the first.
+async fn lock_invoice(tx: &mut TenantTx, payment: PaymentId) -> Result<(), Error> {
+    sqlx::query!(
+        "SELECT invoices.id FROM invoices
+        JOIN payments ON (payments.tenant_id, payments.invoice_id) = (invoices.tenant_id, invoices.id)
+        WHERE invoices.tenant_id = $1 AND payments.id = $2
+        FOR UPDATE OF invoices",
+        tx.tenant_id() as _,
+        payment as _
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Gives back what a credit note gave to the balance: of the payments of its invoice, the last first. What was paid from
+/// the balance stays there.
+///
+/// # Errors
+/// When the database is gone, or the balance has not as much.
+pub async fn begin_of_note(
+    tx: &mut TenantTx,
+    note: CreditNoteId,
+    mut id: impl FnMut() -> RefundId,
+    now: Timestamp,
+) -> Result<Vec<Refund>, RefundError> {
+    let payments = sqlx::query!(
+        r#"SELECT payments.id AS "payment_id: PaymentId", balance_minor,
+            payments.amount_minor - payments.excess_minor
+                - (SELECT coalesce(sum(amount_minor), 0)::bigint FROM refunds
+                    WHERE refunds.tenant_id = $1 AND payment_id = payments.id AND state <> 'Failed')
+                - (SELECT coalesce(sum(amount_minor), 0)::bigint FROM disputes
+                    WHERE disputes.tenant_id = $1 AND payment_id = payments.id AND state <> 'Won') AS "left_minor!"
+        FROM credit_notes
+        JOIN payments ON (payments.tenant_id, payments.invoice_id) = (credit_notes.tenant_id, credit_notes.invoice_id)
+        WHERE credit_notes.tenant_id = $1 AND credit_notes.id = $2 AND payments.provider <> 'Balance'
+        ORDER BY received_at DESC, payments.id DESC"#,
+        tx.tenant_id() as _,
+        note as _
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let mut begun = Vec::new();
+    let mut rest = payments.first().map_or(0, |row| row.balance_minor);
+    for row in payments {
+        let amount_minor = row.left_minor.min(rest);
+        if amount_minor <= 0 {
+            continue;
+        }
+        let wish =
+            Wish { id: id(), payment_id: row.payment_id, credit_note_id: Some(note), amount_minor };
+        begun.push(begin(tx, &wish, now).await?);
+        rest -= amount_minor;
+    }
+    Ok(begun)
+}
+
 /// The credit note must be of the payment's invoice, and have given as much to the balance.
 async fn check_note(
     tx: &mut TenantTx,
@@ -180,7 +235,11 @@ async fn check_note(
     )
     .fetch_optional(tx.connection())
     .await?;
-    if left.is_some_and(|left| amount_minor <= left) { Ok(()) } else { Err(RefundError::ForeignNote) }
+    if left.is_some_and(|left| amount_minor <= left) {
+        Ok(())
+    } else {
+        Err(RefundError::ForeignNote)
+    }
 }
 
 async fn balance(tx: &mut TenantTx, currency: Currency) -> Result<i64, Error> {

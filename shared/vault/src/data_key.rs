@@ -140,7 +140,7 @@ mod tests {
     use proptest::prelude::*;
     use uuid::Uuid;
 
-    const COLUMN: Column = Column { table: "subscriptions", column: "payment_method_sealed" };
+    const COLUMN: Column = Column { table: "payment_methods", column: "token_sealed" };
 
     fn owner(number: u128) -> Owner {
         Owner::Tenant(TenantId::from_uuid(Uuid::from_u128(number)))

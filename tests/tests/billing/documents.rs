@@ -94,7 +94,7 @@ async fn an_invoice_says_who_sold_what_to_whom_at_which_tax_and_how_it_is_paid()
     }
 
     // Without a way to pay on file, the next month's asks for a transfer.
-    let forgotten = "UPDATE subscriptions SET payment_method_sealed = NULL";
+    let forgotten = "UPDATE payment_methods SET state = 'Removed', is_default = false";
     let admin = &mut app.database().connect().await;
     sqlx::query(forgotten).execute(admin).await.expect("no way to pay");
     life.advance("2026-05-02T00:00:00Z").await;

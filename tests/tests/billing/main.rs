@@ -5,6 +5,7 @@ mod corrections;
 mod coupons_and_taxes;
 mod desk;
 mod documents;
+mod dunning;
 mod kept;
 mod late_use;
 mod life;

@@ -165,7 +165,7 @@ async fn what_recurs_changes_by_its_movements_and_by_nothing_else() {
 
 /// Whose subscription ended comes back: on the free plan there is no way to pay on file any more, or there is.
 async fn upgrade_again(desk: &Desk, owner: &Owner) {
-    desk.alter("UPDATE subscriptions SET payment_method_sealed = '\\x00'").await;
+    desk.all_pay_by_transfer().await;
     upgrade(owner, "Pro", "Monthly").await;
 }
 
@@ -349,7 +349,7 @@ async fn a_tenant_on_a_test_clock_is_in_no_figure() {
     let signed_up = tester.post("/api/v1/tenants", body).await.expect(201);
     let id = signed_up.text("/tenant/id");
     let tester = tester.bearing(&signed_up.text("/access_token")).with("x-tenant-id", &id);
-    desk.alter("UPDATE subscriptions SET payment_method_sealed = '\\x00'").await;
+    desk.all_pay_by_transfer().await;
     let path = format!("/api/v1/tenants/{id}/test-clock");
     let advance = json!({ "to": format!("{}T00:00:00Z", now - 20.days()) });
     tester.post(&format!("{path}/advance"), advance).await.expect(202);

@@ -5,6 +5,7 @@
 pub(super) mod charge;
 mod event;
 mod expiries;
+mod forget;
 mod poll;
 mod refund;
 pub(super) mod settle;
@@ -24,6 +25,9 @@ impl Perform for Payments {
             }
             Self::Refund { tenant_id, refund_id } => {
                 refund::refund(app, tenant_id, refund_id).await
+            }
+            Self::Forget { tenant_id, payment_method_id } => {
+                forget::forget(app, tenant_id, payment_method_id).await
             }
             Self::Event { provider, event_id } => event::hear(app, provider, &event_id).await,
             Self::Poll => poll::poll(app).await.map(|()| Outcome::Done),

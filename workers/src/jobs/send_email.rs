@@ -82,6 +82,15 @@ async fn draft(app: &App, job: SendEmail) -> Result<Message, Undrafted> {
         SendEmail::PaymentFailed { payer, invoice_id } => {
             invoices::payment_failed(app, payer, invoice_id).await
         }
+        SendEmail::PaymentAction { payer, charge_id } => {
+            invoices::payment_action(app, payer, charge_id).await
+        }
+        SendEmail::Dunning { payer, invoice_id, stage } => {
+            invoices::dunning(app, payer, invoice_id, stage).await
+        }
+        SendEmail::PaymentMethodExpiring { payer, payment_method_id } => {
+            invoices::payment_method_expiring(app, payer, payment_method_id).await
+        }
         SendEmail::UsageAlert { owner, meter, percent, period_start } => {
             owners::usage_alert(app, owner, &meter, percent, period_start).await
         }

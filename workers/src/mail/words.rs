@@ -1,8 +1,11 @@
 //! The words of the messages, one a file: what each says, its subject, and its two forms, whose texts are in `templates/`.
 
+mod dunning;
 mod invitation;
 mod invoice_reminder;
+mod payment_action;
 mod payment_failed;
+mod payment_method_expiring;
 mod receipt;
 mod reset_password;
 mod sign_in_alert;
@@ -14,9 +17,12 @@ mod webhook_trouble;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub(crate) use dunning::Dunning;
 pub(crate) use invitation::Invitation;
 pub(crate) use invoice_reminder::InvoiceReminder;
+pub(crate) use payment_action::PaymentAction;
 pub(crate) use payment_failed::PaymentFailed;
+pub(crate) use payment_method_expiring::PaymentMethodExpiring;
 pub(crate) use receipt::Receipt;
 pub(crate) use reset_password::ResetPassword;
 pub(crate) use sign_in_alert::SignInAlert;

@@ -27,6 +27,7 @@ use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::operator::{Operator, OperatorApp};
 use crate::problem::Problem;
 use crate::routes::MoneyInput;
+use crate::routes::admin::refunds;
 use crate::routes::credit_notes::CreditNoteBody;
 use crate::routes::invoices::InvoiceBody;
 use crate::routes::invoices::detail::PaymentBody;
@@ -163,6 +164,9 @@ pub(crate) struct IssueCreditNote {
     /// It is printed on the credit note.
     #[schema(example = "Outage of 12 November")]
     reason: String,
+    /// Whether what was paid goes back the way it came, and not to the tenant's credit. What was paid from credit does.
+    #[serde(default)]
+    refund: bool,
 }
 
 /// What is to be taken back of a line.
@@ -179,6 +183,7 @@ pub(crate) struct CreditLine {
 pub(crate) struct NewCreditNote {
     lines: Vec<(u32, i64)>,
     reason: String,
+    refund: bool,
 }
 
 impl Wire for IssueCreditNote {
@@ -193,14 +198,14 @@ impl Wire for IssueCreditNote {
         }
         let lines = self.lines.unwrap_or_default().into_iter();
         let lines = lines.map(|line| (line.line, line.amount_minor)).collect();
-        faults.finish(Some(NewCreditNote { lines, reason }))
+        faults.finish(Some(NewCreditNote { lines, reason, refund: self.refund }))
     }
 }
 
 /// Issue a credit note
 ///
 /// Takes back part of an invoice, or all of it. What is still due of it is less then; what was paid goes to the tenant's
-/// credit.
+/// credit, or back the way it came.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/tenants/{tenant_id}/invoices/{invoice_id}/credit-notes",
@@ -222,7 +227,7 @@ pub(crate) async fn issue_credit_note(
     key: IdempotencyKey,
     body: Body<IssueCreditNote>,
 ) -> Result<Response, Problem> {
-    let NewCreditNote { lines, reason } = body.value;
+    let NewCreditNote { lines, reason, refund } = body.value;
     let mut tx = app.store.begin(tenant_id).await?;
     let first = match key.attempt(&app, &mut tx, body.hash).await? {
         Attempt::Replay(response) => return Ok(response),
@@ -237,9 +242,13 @@ pub(crate) async fn issue_credit_note(
     let document = Documents::CreditNote { tenant_id, credit_note_id: id };
     let once = Options { idempotency_key: Some(id.to_string()), ..Options::default() };
     enqueue(&mut tx, &document, once).await?;
+    // Before it can be spent on anything else.
+    if refund {
+        refunds::begin_of_note(&mut tx, id, now).await?;
+    }
     account::collect(&mut tx, invoice_id).await?;
     let details = json!({
-        "tenant": tenant_id.to_string(), "invoice": invoice_id.to_string(),
+        "tenant": tenant_id.to_string(), "invoice": invoice_id.to_string(), "refund": refund,
         "credit_note": id.to_string(), "total": issued.total,
     });
     let event = operator.event(&app, "credit_note.issued", details);

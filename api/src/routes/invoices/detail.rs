@@ -6,12 +6,14 @@ use domain::money::{Currency, Money};
 use serde::Serialize;
 use serde_json::Value;
 use store::TenantTx;
+use store::charges::{self, Charge};
 use store::invoices::{self, Full, Payment};
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
 use crate::routes::MoneyBody;
 use crate::routes::invoices::InvoiceBody;
+use crate::routes::invoices::pay::AttemptBody;
 
 /// An invoice with all that is on it.
 #[derive(Serialize, ToSchema)]
@@ -29,6 +31,8 @@ pub(crate) struct InvoiceDetailBody {
     /// Taken back by credit notes before it was paid.
     credited: MoneyBody,
     payments: Vec<PaymentBody>,
+    /// Attempts to collect it, first to last.
+    attempts: Vec<AttemptBody>,
     /// Who issued it, as it was then.
     issuer: Option<PartyBody>,
     /// To whom, as it was then.
@@ -130,7 +134,8 @@ pub(crate) struct TaxGroupBody {
 pub(crate) struct PaymentBody {
     #[schema(example = "pay_01h455vb4pex5vsknk084sn02q")]
     id: String,
-    /// `Sandbox` or `Manual`.
+    /// `Stripe`, `PayPal`, `BankTransfer`, `BtcPay`, `Manual` (an operator says so), `Balance` (from what was in credit), or
+    /// `Sandbox` on a local installation.
     #[schema(example = "Sandbox")]
     provider: String,
     amount: MoneyBody,
@@ -173,7 +178,7 @@ fn money(amount_minor: i64, currency: Currency) -> MoneyBody {
 
 impl InvoiceDetailBody {
     /// An invoice that is finalised.
-    pub(crate) fn new(full: Full) -> Self {
+    pub(crate) fn new(full: Full, attempts: Vec<Charge>) -> Self {
         let currency = full.invoice.total.currency;
         let sums = full.sums;
         let draft = full.invoice.number.is_none();
@@ -193,6 +198,7 @@ impl InvoiceDetailBody {
             paid: money(sums.paid_minor, currency),
             credited: money(sums.credited_minor, currency),
             payments: full.payments.into_iter().map(PaymentBody::new).collect(),
+            attempts: attempts.into_iter().map(AttemptBody::new).collect(),
             issuer: full.issuer.map(PartyBody::issuer),
             customer: full.customer.map(PartyBody::customer),
             invoice: InvoiceBody::new(full.invoice),
@@ -201,10 +207,10 @@ impl InvoiceDetailBody {
 
     /// A draft, as it would be finalised now; `None`: there would be no invoice.
     pub(super) fn of_draft(mut full: Full, preview: Option<billing::Invoice>) -> Self {
-        let Some(preview) = preview else { return Self::new(full) };
+        let Some(preview) = preview else { return Self::new(full, Vec::new()) };
         full.invoice.total.amount_minor = preview.total_minor;
         full.invoice.due.amount_minor = preview.due_minor;
-        Self { bill: BillBody::of(&preview), ..Self::new(full) }
+        Self { bill: BillBody::of(&preview), ..Self::new(full, Vec::new()) }
     }
 
     /// The invoice `id` of the tenant of `tx`, if there is one.
@@ -213,7 +219,8 @@ impl InvoiceDetailBody {
         id: Option<InvoiceId>,
     ) -> Result<Option<Self>, Problem> {
         let Some(id) = id else { return Ok(None) };
-        Ok(Some(Self::new(invoices::get(tx, id).await?)))
+        let attempts = charges::of_invoice(tx, id).await?;
+        Ok(Some(Self::new(invoices::get(tx, id).await?, attempts)))
     }
 }
 

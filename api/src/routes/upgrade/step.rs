@@ -6,6 +6,7 @@ use billing::{Decision, Offer, Turn};
 use domain::faults::Faults;
 use domain::id::InvoiceId;
 use domain::problem::ProblemKind;
+use domain::standing::Access;
 use jiff::{SignedDuration, Timestamp};
 use store::TenantTx;
 use store::billing::account::Loaded;
@@ -55,6 +56,18 @@ impl Step {
         let detail = "The plan allows less than there is; remove what is listed in `errors`, or send \
             `\"accept_over_limit\": true`.";
         Err(Problem::new(ProblemKind::PlanLimitReached, detail).because_of(faults))
+    }
+}
+
+impl Step {
+    /// Whoever is suspended because nothing was paid first pays.
+    pub(super) fn check_standing(&self) -> Result<(), Problem> {
+        let suspended = self.loaded.running.standing.access() != Access::Full;
+        if !suspended || self.turn.draft.is_none() {
+            return Ok(());
+        }
+        let detail = "Something is not paid, and nothing more is billed before it is; pay what is open first.";
+        Err(Problem::new(ProblemKind::PaymentRequired, detail))
     }
 }
 

@@ -103,7 +103,11 @@ pub async fn newest(
     version.offer(cycle, running.currency).ok_or(BillingError::NotOffered(plan))
 }
 
-async fn time_zone(tx: &mut TenantTx) -> Result<NamedTimeZone, Error> {
+/// The tenant's time zone.
+///
+/// # Errors
+/// When the database is gone or holds what this release does not know.
+pub async fn time_zone(tx: &mut TenantTx) -> Result<NamedTimeZone, Error> {
     let zone =
         sqlx::query_scalar!("SELECT time_zone FROM tenants WHERE id = $1", tx.tenant_id() as _)
             .fetch_one(tx.connection())

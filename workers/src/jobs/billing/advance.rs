@@ -6,7 +6,7 @@ use domain::id::TenantId;
 use jiff::Timestamp;
 use store::{TenantTx, invoices, subscriptions, test_clocks};
 
-use super::{close, finalize, reminders, trial_notices};
+use super::{close, dunning, finalize, reminders, trial_notices};
 use crate::app::App;
 
 pub(super) async fn advance(app: &App, tenant: TenantId) -> anyhow::Result<()> {
@@ -34,7 +34,9 @@ async fn step(app: &App, tx: &mut TenantTx) -> anyhow::Result<bool> {
     };
     let reminder = reminders::next(app, tx).await?;
     let draft_at = draft.map(|(_, at)| at);
-    let next = [notice, draft_at, reminder.map(|(_, at)| at), Some(running.period.end)];
+    let (dunning, overdue) = (dunning::next(tx).await?, dunning::next_overdue(app, tx).await?);
+    let reminder_at = reminder.map(|(_, at)| at);
+    let next = [notice, draft_at, reminder_at, dunning, overdue, Some(running.period.end)];
     let next: Option<Timestamp> = next.into_iter().flatten().min();
     let Some(next) = next.filter(|next| *next <= clock.target) else {
         test_clocks::set(tx, clock.target).await?;
@@ -48,6 +50,10 @@ async fn step(app: &App, tx: &mut TenantTx) -> anyhow::Result<bool> {
         finalize::finalize(app, tx, id, now).await?;
     } else if let Some((reminder, _)) = reminder.filter(|(_, at)| *at == next) {
         reminders::remind(tx, reminder, now).await?;
+    } else if dunning == Some(next) {
+        dunning::go_on(app, tx, now).await?;
+    } else if overdue == Some(next) {
+        dunning::begin(app, tx, now).await?;
     } else {
         close::close(app, tx, now).await?;
     }

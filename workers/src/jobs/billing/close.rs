@@ -7,10 +7,10 @@ use domain::id::{InvoiceId, SubscriptionChangeId};
 use domain::plan::{BillingCycle, PlanName};
 use jiff::Timestamp;
 use serde_json::json;
-use store::TenantTx;
 use store::billing::account::{self, Loaded};
 use store::billing::facts;
 use store::billing::turn::{self, Ids};
+use store::{TenantTx, subscriptions};
 
 use super::{finalize, tell};
 use crate::app::App;
@@ -70,5 +70,6 @@ async fn announce(
     });
     tell::audit(tx, Action::SubscriptionChanged, after.id.to_string(), changes, now).await?;
     let ended = scheduled == Some(Scheduled::Cancel) || kind == ChangeKind::TrialEnded;
-    tell::subscription(app, tx, after, ended, now).await
+    let standing = subscriptions::get(tx).await?.standing;
+    tell::subscription(app, tx, after, standing, ended, now).await
 }

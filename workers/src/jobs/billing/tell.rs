@@ -3,6 +3,7 @@
 use billing::Subscription;
 use domain::event::{Action, ActorKind};
 use domain::id::{AuditEventId, WebhookMessageId};
+use domain::standing::Standing;
 use jiff::Timestamp;
 use jobs::catalog::{Owner, Payer, SendEmail};
 use jobs::{Options, enqueue};
@@ -17,7 +18,7 @@ use webhooks::events::billing::{SubscriptionCanceled, SubscriptionData, Subscrip
 use crate::app::App;
 
 /// Records what the platform did.
-pub(super) async fn audit(
+pub(in crate::jobs) async fn audit(
     tx: &mut TenantTx,
     action: Action,
     target: String,
@@ -32,7 +33,7 @@ pub(super) async fn audit(
 }
 
 /// Tells the tenant's endpoints, once for each `uid`.
-pub(super) async fn endpoints<E: Event>(
+pub(in crate::jobs) async fn endpoints<E: Event>(
     app: &App,
     tx: &mut TenantTx,
     event: &E,
@@ -46,7 +47,7 @@ pub(super) async fn endpoints<E: Event>(
 }
 
 /// Tells the tenant's owners, once each for each `occasion`.
-pub(super) async fn owners(
+pub(in crate::jobs) async fn owners(
     tx: &mut TenantTx,
     occasion: &str,
     message: impl Fn(Owner) -> SendEmail,
@@ -61,7 +62,7 @@ pub(super) async fn owners(
 }
 
 /// Tells who pays, once each for each `occasion`: the owners, and the address in the billing profile.
-pub(super) async fn payers(
+pub(in crate::jobs) async fn payers(
     tx: &mut TenantTx,
     occasion: &str,
     message: impl Fn(Payer) -> SendEmail,
@@ -81,17 +82,19 @@ pub(super) async fn payers(
 }
 
 /// Tells of a subscription that changed, or ended: then the free plan follows.
-pub(super) async fn subscription(
+pub(in crate::jobs) async fn subscription(
     app: &App,
     tx: &mut TenantTx,
     after: &Subscription,
+    standing: Standing,
     ended: bool,
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let uid = |what: &str| format!("{what} {} {}", after.id, after.period.start);
+    let data = told(after, standing);
     if ended {
-        let canceled = SubscriptionData { status: "Canceled".to_owned(), ..told(after) };
+        let canceled = SubscriptionData { status: "Canceled".to_owned(), ..data.clone() };
         endpoints(app, tx, &SubscriptionCanceled(canceled), uid("canceled"), now).await?;
     }
-    endpoints(app, tx, &SubscriptionUpdated(told(after)), uid("updated"), now).await
+    endpoints(app, tx, &SubscriptionUpdated(data), uid("updated"), now).await
 }

@@ -40,6 +40,6 @@ pub(super) async fn notice(
     let occasion = format!("trial {id}");
     tell::owners(tx, &occasion, |owner| SendEmail::TrialEnding { owner, subscription_id: id })
         .await?;
-    let event = SubscriptionTrialEnding(subscriptions::told(&running));
+    let event = SubscriptionTrialEnding(subscriptions::told(&running, running.standing));
     tell::endpoints(app, tx, &event, occasion, now).await
 }

@@ -15,6 +15,7 @@ use store::{TenantTx, invoices, payment_methods, subscriptions};
 
 use super::{outcome_of, settle};
 use crate::app::App;
+use crate::jobs::billing::tenant_now;
 use crate::runtime::outcome::Outcome;
 
 /// Begins the next attempt to collect an invoice, with the job that carries it out; on a test clock it is carried out at
@@ -58,7 +59,8 @@ async fn collectable(
     let carried = open.iter().filter(|(id, other)| {
         *id != invoice && other.currency == currency && other.amount_minor < least
     });
-    let whole = carried.map(|(_, other)| other.amount_minor).fold(due.amount_minor, i64::saturating_add);
+    let whole =
+        carried.map(|(_, other)| other.amount_minor).fold(due.amount_minor, i64::saturating_add);
     let amount_minor = whole - whole % step;
     Ok((amount_minor >= least && amount_minor > 0).then_some(Money { amount_minor, currency }))
 }
@@ -102,13 +104,9 @@ impl Sending {
     }
 }
 
-pub(super) async fn charge(
-    app: &App,
-    tenant: TenantId,
-    id: ChargeId,
-) -> anyhow::Result<Outcome> {
-    let now = app.clock.now();
+pub(super) async fn charge(app: &App, tenant: TenantId, id: ChargeId) -> anyhow::Result<Outcome> {
     let mut tx = app.store.begin(tenant).await?;
+    let now = tenant_now(app, &mut tx).await?;
     let Some(sending) = prepare_in(app, &mut tx, id, now).await? else {
         tx.commit().await?;
         return Ok(Outcome::Done);
@@ -127,7 +125,7 @@ pub(super) async fn charge(
     };
 
     let mut tx = app.store.begin(tenant).await?;
-    let now = app.clock.now();
+    let now = tenant_now(app, &mut tx).await?;
     settle::settle(app, &mut tx, id, &told, now).await?;
     if sending.superseded && told.state == ChargeState::Canceled {
         begin(app, &mut tx, sending.charge.invoice_id, now).await?;

@@ -12,14 +12,10 @@ use webhooks::events::billing::{PaymentData, PaymentRefunded};
 
 use super::outcome_of;
 use crate::app::App;
-use crate::jobs::billing::{paid, tell};
+use crate::jobs::billing::{paid, tell, tenant_now};
 use crate::runtime::outcome::Outcome;
 
-pub(super) async fn refund(
-    app: &App,
-    tenant: TenantId,
-    id: RefundId,
-) -> anyhow::Result<Outcome> {
+pub(super) async fn refund(app: &App, tenant: TenantId, id: RefundId) -> anyhow::Result<Outcome> {
     let mut tx = app.store.begin(tenant).await?;
     let refund = refunds::get_for_update(&mut tx, id).await?;
     if !matches!(refund.state.as_str(), "Pending" | "Processing") {
@@ -45,7 +41,8 @@ pub(super) async fn refund(
     };
 
     let mut tx = app.store.begin(tenant).await?;
-    settle(app, &mut tx, id, &told, app.clock.now()).await?;
+    let now = tenant_now(app, &mut tx).await?;
+    settle(app, &mut tx, id, &told, now).await?;
     tx.commit().await?;
     Ok(Outcome::Done)
 }

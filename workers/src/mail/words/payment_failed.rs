@@ -10,18 +10,26 @@ pub(crate) struct PaymentFailed {
     tenant: String,
     number: String,
     due: String,
+    again: bool,
     link: Option<String>,
 }
 
 worded!(PaymentFailed, "payment_failed.txt", "payment_failed.html");
 
 impl PaymentFailed {
-    pub(crate) fn new(member: &MemberFacts, invoice: &InvoiceFacts, link: Option<String>) -> Self {
+    /// `again`: whether it is tried again by itself.
+    pub(crate) fn new(
+        member: &MemberFacts,
+        invoice: &InvoiceFacts,
+        again: bool,
+        link: Option<String>,
+    ) -> Self {
         Self {
             name: one_line(&member.name),
             tenant: one_line(&member.tenant),
             number: invoice.number.clone(),
             due: invoice.due.to_string(),
+            again,
             link,
         }
     }

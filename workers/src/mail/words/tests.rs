@@ -260,19 +260,19 @@ fn invoice_reminder() {
 #[test]
 fn payment_failed() {
     check(
-        &PaymentFailed::new(&member(), &invoice("Open"), link()),
+        &PaymentFailed::new(&member(), &invoice("Open"), true, link()),
         &expect![[r#"
-        Payment of invoice PT-000017 of Acme failed
+            Payment of invoice PT-000017 of Acme failed
 
-        Hello Ada <b> Lovelace,
+            Hello Ada <b> Lovelace,
 
-        JPY 1500 for invoice PT-000017 of Acme could not be collected.
+            JPY 1500 for invoice PT-000017 of Acme could not be collected.
 
-        See the invoice, and mend the way to pay:
+            See the invoice, and mend the way to pay:
 
-        https://app.example.com/account
+            https://app.example.com/account
 
-        We try again in the coming days. Until then everything works as before."#]],
+            We try again in the coming days."#]],
     );
 }
 
@@ -378,4 +378,104 @@ fn webhook_trouble() {
         Its messages are kept: mend the endpoint, enable it, and replay what failed.
     "#]],
     );
+}
+
+#[test]
+fn a_payment_that_is_refused_for_good_is_not_said_to_be_tried_again() {
+    check(
+        &PaymentFailed::new(&member(), &invoice("Open"), false, None),
+        &expect![[r#"
+        Payment of invoice PT-000017 of Acme failed
+
+        Hello Ada <b> Lovelace,
+
+        JPY 1500 for invoice PT-000017 of Acme could not be collected.
+
+
+        The way to pay is refused for good: it takes another one, or a transfer."#]],
+    );
+}
+
+#[test]
+fn payment_action() {
+    let link = Some("https://bank.example.com/confirm".to_owned());
+    check(&PaymentAction::new(&member(), &invoice("Open"), link), &expect![[r#"
+        Confirm the payment of invoice PT-000017 of Acme
+
+        Hello Ada <b> Lovelace,
+
+        JPY 1500 for invoice PT-000017 of Acme waits for you to confirm the payment.
+
+        Confirm it here:
+
+        https://bank.example.com/confirm
+
+        Nothing is charged before you do."#]]);
+}
+
+#[test]
+fn dunning() {
+    use jobs::catalog::DunningStage;
+    let said = |stage, link| Dunning::new(&member(), &invoice("Open"), stage, link);
+    check(&said(DunningStage::ReadOnly, link()), &expect![[r#"
+        Acme can only be read until it is paid
+
+        Hello Ada <b> Lovelace,
+
+        JPY 1500 for invoice PT-000017 of Acme is not paid.
+
+        Until it is paid, nothing can be changed any more. All that is there can be read.
+
+        See the invoice, and pay it or set another way to pay:
+
+        https://app.example.com/account
+
+        Everything works again as soon as it is paid."#]]);
+    check(&said(DunningStage::BillingOnly, None), &expect![[r#"
+        Acme is suspended until it is paid
+
+        Hello Ada <b> Lovelace,
+
+        JPY 1500 for invoice PT-000017 of Acme is not paid.
+
+        Until it is paid, the service is suspended. Your data is kept.
+
+
+        Everything works again as soon as it is paid."#]]);
+    check(&said(DunningStage::FinalNotice, None), &expect![[r#"
+        The subscription of Acme is about to end
+
+        Hello Ada <b> Lovelace,
+
+        JPY 1500 for invoice PT-000017 of Acme is not paid.
+
+        If it is not paid in the next days, the subscription ends.
+
+
+        Everything works again as soon as it is paid."#]]);
+    check(&said(DunningStage::Ended, None), &expect![[r#"
+        The subscription of Acme has ended
+
+        Hello Ada <b> Lovelace,
+
+        JPY 1500 for invoice PT-000017 of Acme is not paid.
+
+        The subscription has ended for it, and the free plan follows. Your data is kept as the free plan keeps it.
+
+
+        What is still open can be paid at any time."#]]);
+}
+
+#[test]
+fn payment_method_expiring() {
+    let label = domain::payment::MethodLabel {
+        brand: Some("visa".to_owned()),
+        last_four: Some("4242".to_owned()),
+        expires_on: Some(jiff::civil::date(2026, 12, 31)),
+        email: None,
+    };
+    let words = PaymentMethodExpiring::new(&member(), &label, link());
+    check(&words.unwrap(), &expect![[""]]);
+    let endless = domain::payment::MethodLabel::default();
+    assert!(PaymentMethodExpiring::new(&member(), &endless, None).is_none());
 }

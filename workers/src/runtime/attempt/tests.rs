@@ -80,7 +80,11 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         account_url: None,
         books: Books::new(installation.terms(false).unwrap()),
         providers: payments.open(false, "http://localhost").unwrap(),
-        billing: BillingNotices { trial_notice: Duration::ZERO, reminder_days: Vec::new() },
+        billing: BillingNotices {
+            trial_notice: Duration::ZERO,
+            reminder_days: Vec::new(),
+            expiry_notice_days: 30,
+        },
         webhooks: Courier::idle(),
         sealer: Sealer::new(Box::new(FileKeyProvider::new(vec![Secret::new([1; 32])]))),
         outbox: Outbox::open(&mail).unwrap(),
