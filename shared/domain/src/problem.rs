@@ -67,7 +67,7 @@ problems! {
         "Address or password is wrong, or the address has not been verified. The answer is the same in each case.";
     /// The tenant owes money.
     PaymentRequired = "payment-required", 402, "Payment required",
-        "An invoice is overdue. Verify that the payment method is valid and pay the open invoices; access returns within seconds.";
+        "Invoices of the tenant are overdue, and charging them was given up. At first it may only read, later it is served nothing but billing. Pay the open invoices or set another payment method: the routes about billing, invoices and payment methods stay open, and access returns within seconds. `access` in `GET /api/v1/tenants/{tenant_id}/billing` says how things stand.";
     /// The change needs a way to pay.
     PaymentMethodRequired = "payment-method-required", 402, "Payment method required",
         "This plan costs money and the tenant has no usable payment method. Send `payment_method` or add one first.";

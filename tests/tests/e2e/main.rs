@@ -7,6 +7,7 @@ mod bad_input;
 mod hosts;
 mod hygiene;
 mod network;
+mod not_paying;
 mod notices;
 mod operations;
 mod operators;

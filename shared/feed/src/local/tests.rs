@@ -163,6 +163,18 @@ fn every_kind_of_change_is_kept() {
     assert!(restore(folder.path()).unwrap().policy.knows_as_much_as(&policy(&changes)));
 }
 
+/// Of a release that knew less of a tenant: its bytes would be taken for something else.
+#[test]
+fn a_file_of_another_form_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edge").join(FILE);
+    drop(kept(folder.path(), &policy(&[change(1, false)])));
+    let bytes = fs::read(&file).unwrap();
+    let frames = bytes.strip_prefix(FORM).unwrap();
+    fs::write(&file, [b"pytake policy 2\n", frames].concat()).unwrap();
+    assert!(matches!(restore(folder.path()), Err(LocalError::Damaged)));
+}
+
 #[test]
 fn a_successor_goes_on_where_the_file_was_cut_off() {
     let folder = tempfile::tempdir().unwrap();
