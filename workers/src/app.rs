@@ -101,8 +101,7 @@ impl App {
         let billing: Installation = settings.billing()?;
         let production = settings.environment == Environment::Production;
         let payments: PaymentSettings = settings.payments()?;
-        let providers =
-            payments.open(production, &settings.api.public_url).context("settings")?;
+        let providers = payments.open(production, &settings.api.public_url).context("settings")?;
         let redis =
             limits::Server::parse(settings.redis.url.expose()).context("settings: redis.url")?;
         let mut keys = settings.secrets.token_key_file.read()?;

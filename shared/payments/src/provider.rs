@@ -3,9 +3,7 @@
 use async_trait::async_trait;
 use domain::id::TenantId;
 use domain::money::{Currency, Money};
-use domain::payment::{
-    Charge, ChargeKey, Dispute, MethodLabel, ProviderName, Refund, RefundKey,
-};
+use domain::payment::{Charge, ChargeKey, Dispute, MethodLabel, ProviderName, Refund, RefundKey};
 use domain::secret::Secret;
 use http::HeaderMap;
 use jiff::Timestamp;

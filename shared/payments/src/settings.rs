@@ -8,9 +8,13 @@ use domain::payment::ProviderName;
 use domain::plan::PlanName;
 use domain::secret::Secret;
 use serde::Deserialize;
+use url::{Host, Url};
 
+use crate::bank::BankTransfer;
+use crate::call::Caller;
 use crate::provider::Provider;
 use crate::sandbox::Sandbox;
+use crate::stripe::{Access, Stripe};
 
 /// `[payments]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -108,18 +112,79 @@ impl PaymentSettings {
     /// # Errors
     /// When the sandbox would charge real customers, or what a provider needs is missing.
     pub fn open(&self, production: bool, public_url: &str) -> Result<Providers, ProvidersError> {
-        let mut by_name = BTreeMap::new();
-        if self.sandbox {
-            if production {
-                return Err(ProvidersError::Sandbox);
-            }
-            let entry = Entry { provider: Arc::new(Sandbox), plans: Vec::new() };
-            by_name.insert(ProviderName::Sandbox, entry);
+        if self.sandbox && production {
+            return Err(ProvidersError::Sandbox);
         }
+        let sandbox = self.sandbox.then(|| Arc::new(Sandbox) as Arc<dyn Provider>);
+        let bank = &self.bank_transfer;
+        let bank_transfer = bank.enabled.then(|| Arc::new(BankTransfer) as Arc<dyn Provider>);
+        let open = Opening { production, timeout: self.timeout() };
+        let all = [
+            (sandbox, &[][..]),
+            (open.stripe(&self.stripe)?, &self.stripe.plans),
+            (bank_transfer, &bank.plans),
+        ];
+        let by_name = all.into_iter().filter_map(|(provider, plans)| {
+            let provider = provider?;
+            Some((provider.name(), Entry { provider, plans: plans.to_vec() }))
+        });
         let return_url =
             if self.return_url.is_empty() { public_url } else { &self.return_url }.to_owned();
-        Ok(Providers { by_name, return_url })
+        Ok(Providers { by_name: by_name.collect(), return_url })
     }
+}
+
+/// How providers are opened.
+struct Opening {
+    production: bool,
+    timeout: Duration,
+}
+
+/// A provider, where it is set up.
+type Opened = Result<Option<Arc<dyn Provider>>, ProvidersError>;
+
+impl Opening {
+    fn stripe(&self, settings: &StripeSettings) -> Opened {
+        let StripeSettings { base_url, secret_key, webhook_secrets, .. } = settings;
+        if secret_key.expose().is_empty() {
+            return Ok(None);
+        }
+        if webhook_secrets.is_empty() || webhook_secrets.iter().any(is_empty) {
+            return incomplete(
+                "stripe.webhook_secrets is empty; make a webhook at Stripe and name its secret (`whsec_…`)",
+            );
+        }
+        let caller = self.caller(base_url, "stripe.base_url must be an https URL")?;
+        let access = Access { caller, secret_key: secret_key.clone() };
+        Ok(Some(Arc::new(Stripe::new(access, webhook_secrets.clone()))))
+    }
+
+    /// Keys and charges are sent to this URL: in the clear only where no real ones are, or within the machine.
+    fn caller(&self, base_url: &str, remedy: &'static str) -> Result<Caller, ProvidersError> {
+        let url: Url = base_url.parse().map_err(|_| ProvidersError::Incomplete(remedy))?;
+        let is_local = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        let is_safe =
+            url.scheme() == "https" || (url.scheme() == "http" && (is_local || !self.production));
+        let is_bare =
+            url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        if !is_safe || !is_bare {
+            return Err(ProvidersError::Incomplete(remedy));
+        }
+        Caller::new(url, self.timeout)
+    }
+}
+
+fn is_empty(secret: &Secret<String>) -> bool {
+    secret.expose().is_empty()
+}
+
+fn incomplete(remedy: &'static str) -> Opened {
+    Err(ProvidersError::Incomplete(remedy))
 }
 
 impl Providers {
@@ -152,3 +217,6 @@ impl Providers {
         &self.return_url
     }
 }
+
+#[cfg(test)]
+mod tests;
