@@ -55,6 +55,11 @@ impl Caller {
         Ok(Self { client, base })
     }
 
+    /// Whom it calls.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.base.host_str()
+    }
+
     /// A request to the path of these segments. They may be ids that came from outside: none leaves its place.
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         self.request_with(method, path, &[])

@@ -5,8 +5,11 @@
 //! for again. What a webhook says is a hint, and what happened is read again from the provider.
 
 mod bank;
+mod btcpay;
 mod call;
+mod decimal;
 mod error;
+mod paypal;
 mod provider;
 pub mod sandbox;
 mod settings;

@@ -11,10 +11,12 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::bank::BankTransfer;
+use crate::btcpay::{self, BtcPay};
 use crate::call::Caller;
+use crate::paypal::{self, PayPal};
 use crate::provider::Provider;
 use crate::sandbox::Sandbox;
-use crate::stripe::{Access, Stripe};
+use crate::stripe::{self, Stripe};
 
 /// `[payments]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -122,6 +124,8 @@ impl PaymentSettings {
         let all = [
             (sandbox, &[][..]),
             (open.stripe(&self.stripe)?, &self.stripe.plans),
+            (open.paypal(&self.paypal)?, &self.paypal.plans),
+            (open.btcpay(&self.btcpay)?, &self.btcpay.plans),
             (bank_transfer, &bank.plans),
         ];
         let by_name = all.into_iter().filter_map(|(provider, plans)| {
@@ -155,8 +159,51 @@ impl Opening {
             );
         }
         let caller = self.caller(base_url, "stripe.base_url must be an https URL")?;
-        let access = Access { caller, secret_key: secret_key.clone() };
+        let access = stripe::Access { caller, secret_key: secret_key.clone() };
         Ok(Some(Arc::new(Stripe::new(access, webhook_secrets.clone()))))
+    }
+
+    fn paypal(&self, settings: &PayPalSettings) -> Opened {
+        let PayPalSettings { base_url, client_id, client_secret, webhook_id, .. } = settings;
+        if client_id.is_empty() {
+            return Ok(None);
+        }
+        if is_empty(client_secret) {
+            return incomplete("paypal.client_secret is empty; it is shown beside the client id");
+        }
+        if webhook_id.is_empty() {
+            return incomplete(
+                "paypal.webhook_id is empty; add a webhook to the REST app and name its id",
+            );
+        }
+        let caller = self.caller(base_url, "paypal.base_url must be an https URL")?;
+        let (client_id, client_secret) = (client_id.clone(), client_secret.clone());
+        let access = paypal::Access { caller, client_id, client_secret };
+        Ok(Some(Arc::new(PayPal::new(access, webhook_id.clone()))))
+    }
+
+    fn btcpay(&self, settings: &BtcPaySettings) -> Opened {
+        let BtcPaySettings { base_url, api_key, store_id, webhook_secret, .. } = settings;
+        if base_url.is_empty() && store_id.is_empty() {
+            return Ok(None);
+        }
+        if store_id.is_empty() {
+            return incomplete("btcpay.store_id is empty; it is in the store's general settings");
+        }
+        if is_empty(api_key) {
+            return incomplete(
+                "btcpay.api_key is empty; make one for the store (docs/payments.md)",
+            );
+        }
+        if is_empty(webhook_secret) {
+            return incomplete(
+                "btcpay.webhook_secret is empty; add a webhook to the store and name its secret",
+            );
+        }
+        let caller = self.caller(base_url, "btcpay.base_url must be an https URL")?;
+        let (api_key, store_id) = (api_key.clone(), store_id.clone());
+        let access = btcpay::Access { caller, api_key, store_id };
+        Ok(Some(Arc::new(BtcPay::new(access, webhook_secret.clone()))))
     }
 
     /// Keys and charges are sent to this URL: in the clear only where no real ones are, or within the machine.

@@ -51,6 +51,39 @@ fn stripe_wants_a_key_and_the_secret_of_its_webhook() {
     assert_eq!(open(true, &[STRIPE[0], STRIPE[2]]), Ok(Vec::new()));
 }
 
+/// Each of a provider's settings but one: the message names that one.
+fn each_is_missed(provider: ProviderName, all: &[(&str, &str)]) {
+    let sandbox = [("sandbox", "false")];
+    assert_eq!(open(true, &[&sandbox[..], all].concat()), Ok(vec![provider]));
+    for (missing, _) in &all[1..] {
+        let rest = all.iter().filter(|(path, _)| path != missing).copied();
+        let changes: Vec<_> = sandbox.into_iter().chain(rest).collect();
+        let message = open(true, &changes).unwrap_err();
+        assert!(message.starts_with(&format!("payments.{missing}")), "{message}");
+    }
+}
+
+#[test]
+fn half_a_provider_is_refused() {
+    each_is_missed(
+        ProviderName::PayPal,
+        &[
+            ("paypal.client_id", "'client'"),
+            ("paypal.client_secret", "'secret'"),
+            ("paypal.webhook_id", "'WH-1'"),
+        ],
+    );
+    each_is_missed(
+        ProviderName::BtcPay,
+        &[
+            ("btcpay.base_url", "'https://pay.example/btcpay'"),
+            ("btcpay.store_id", "'store'"),
+            ("btcpay.api_key", "'key'"),
+            ("btcpay.webhook_secret", "'secret'"),
+        ],
+    );
+}
+
 #[test]
 fn keys_go_in_the_clear_to_this_machine_only() {
     let with = |production, url: &str| {

@@ -28,17 +28,17 @@ pub(super) fn step(currency: Currency) -> i64 {
 /// Stripe knows: half a unit keeps coins away, and what is still too little is refused by Stripe.
 pub(super) fn min(currency: Currency) -> i64 {
     let published = match currency.as_str() {
-        "AED" | "MYR" | "PLN" | "RON" => 2_00,
+        "AED" | "MYR" | "PLN" | "RON" => 200,
         "AUD" | "BRL" | "CAD" | "CHF" | "EUR" | "INR" | "NZD" | "SGD" | "USD" => 50,
-        "BGN" => 1_00,
-        "CZK" => 15_00,
-        "DKK" => 2_50,
+        "BGN" => 100,
+        "CZK" => 1_500,
+        "DKK" => 250,
         "GBP" => 30,
-        "HKD" => 4_00,
-        "HUF" => 175_00,
+        "HKD" => 400,
+        "HUF" => 17_500,
         "JPY" => 50,
-        "MXN" | "THB" => 10_00,
-        "NOK" | "SEK" => 3_00,
+        "MXN" | "THB" => 1_000,
+        "NOK" | "SEK" => 300,
         _ => 10_i64.pow(currency.minor_digits()) / 2,
     };
     published.max(step(currency))
