@@ -4,10 +4,17 @@
 //! A charge is made once however often it is asked for: under the key of its attempt, and looked up before it is asked
 //! for again. What a webhook says is a hint, and what happened is read again from the provider.
 
+mod bank;
+mod btcpay;
+mod call;
+mod decimal;
 mod error;
+mod paypal;
 mod provider;
 pub mod sandbox;
 mod settings;
+mod signature;
+mod stripe;
 
 pub use error::{PaymentError, WebhookError};
 pub use provider::{

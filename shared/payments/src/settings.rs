@@ -8,9 +8,15 @@ use domain::payment::ProviderName;
 use domain::plan::PlanName;
 use domain::secret::Secret;
 use serde::Deserialize;
+use url::{Host, Url};
 
+use crate::bank::BankTransfer;
+use crate::btcpay::{self, BtcPay};
+use crate::call::Caller;
+use crate::paypal::{self, PayPal};
 use crate::provider::Provider;
 use crate::sandbox::Sandbox;
+use crate::stripe::{self, Stripe};
 
 /// `[payments]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -108,18 +114,124 @@ impl PaymentSettings {
     /// # Errors
     /// When the sandbox would charge real customers, or what a provider needs is missing.
     pub fn open(&self, production: bool, public_url: &str) -> Result<Providers, ProvidersError> {
-        let mut by_name = BTreeMap::new();
-        if self.sandbox {
-            if production {
-                return Err(ProvidersError::Sandbox);
-            }
-            let entry = Entry { provider: Arc::new(Sandbox), plans: Vec::new() };
-            by_name.insert(ProviderName::Sandbox, entry);
+        if self.sandbox && production {
+            return Err(ProvidersError::Sandbox);
         }
+        let sandbox = self.sandbox.then(|| Arc::new(Sandbox) as Arc<dyn Provider>);
+        let bank = &self.bank_transfer;
+        let bank_transfer = bank.enabled.then(|| Arc::new(BankTransfer) as Arc<dyn Provider>);
+        let open = Opening { production, timeout: self.timeout() };
+        let all = [
+            (sandbox, &[][..]),
+            (open.stripe(&self.stripe)?, &self.stripe.plans),
+            (open.paypal(&self.paypal)?, &self.paypal.plans),
+            (open.btcpay(&self.btcpay)?, &self.btcpay.plans),
+            (bank_transfer, &bank.plans),
+        ];
+        let by_name = all.into_iter().filter_map(|(provider, plans)| {
+            let provider = provider?;
+            Some((provider.name(), Entry { provider, plans: plans.to_vec() }))
+        });
         let return_url =
             if self.return_url.is_empty() { public_url } else { &self.return_url }.to_owned();
-        Ok(Providers { by_name, return_url })
+        Ok(Providers { by_name: by_name.collect(), return_url })
     }
+}
+
+/// How providers are opened.
+struct Opening {
+    production: bool,
+    timeout: Duration,
+}
+
+/// A provider, where it is set up.
+type Opened = Result<Option<Arc<dyn Provider>>, ProvidersError>;
+
+impl Opening {
+    fn stripe(&self, settings: &StripeSettings) -> Opened {
+        let StripeSettings { base_url, secret_key, webhook_secrets, .. } = settings;
+        if secret_key.expose().is_empty() {
+            return Ok(None);
+        }
+        if webhook_secrets.is_empty() || webhook_secrets.iter().any(is_empty) {
+            return incomplete(
+                "stripe.webhook_secrets is empty; make a webhook at Stripe and name its secret (`whsec_…`)",
+            );
+        }
+        let caller = self.caller(base_url, "stripe.base_url must be an https URL")?;
+        let access = stripe::Access { caller, secret_key: secret_key.clone() };
+        Ok(Some(Arc::new(Stripe::new(access, webhook_secrets.clone()))))
+    }
+
+    fn paypal(&self, settings: &PayPalSettings) -> Opened {
+        let PayPalSettings { base_url, client_id, client_secret, webhook_id, .. } = settings;
+        if client_id.is_empty() {
+            return Ok(None);
+        }
+        if is_empty(client_secret) {
+            return incomplete("paypal.client_secret is empty; it is shown beside the client id");
+        }
+        if webhook_id.is_empty() {
+            return incomplete(
+                "paypal.webhook_id is empty; add a webhook to the REST app and name its id",
+            );
+        }
+        let caller = self.caller(base_url, "paypal.base_url must be an https URL")?;
+        let (client_id, client_secret) = (client_id.clone(), client_secret.clone());
+        let access = paypal::Access { caller, client_id, client_secret };
+        Ok(Some(Arc::new(PayPal::new(access, webhook_id.clone()))))
+    }
+
+    fn btcpay(&self, settings: &BtcPaySettings) -> Opened {
+        let BtcPaySettings { base_url, api_key, store_id, webhook_secret, .. } = settings;
+        if base_url.is_empty() && store_id.is_empty() {
+            return Ok(None);
+        }
+        if store_id.is_empty() {
+            return incomplete("btcpay.store_id is empty; it is in the store's general settings");
+        }
+        if is_empty(api_key) {
+            return incomplete(
+                "btcpay.api_key is empty; make one for the store (docs/payments.md)",
+            );
+        }
+        if is_empty(webhook_secret) {
+            return incomplete(
+                "btcpay.webhook_secret is empty; add a webhook to the store and name its secret",
+            );
+        }
+        let caller = self.caller(base_url, "btcpay.base_url must be an https URL")?;
+        let (api_key, store_id) = (api_key.clone(), store_id.clone());
+        let access = btcpay::Access { caller, api_key, store_id };
+        Ok(Some(Arc::new(BtcPay::new(access, webhook_secret.clone()))))
+    }
+
+    /// Keys and charges are sent to this URL: in the clear only where no real ones are, or within the machine.
+    fn caller(&self, base_url: &str, remedy: &'static str) -> Result<Caller, ProvidersError> {
+        let url: Url = base_url.parse().map_err(|_| ProvidersError::Incomplete(remedy))?;
+        let is_local = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        let is_safe =
+            url.scheme() == "https" || (url.scheme() == "http" && (is_local || !self.production));
+        let is_bare =
+            url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        if !is_safe || !is_bare {
+            return Err(ProvidersError::Incomplete(remedy));
+        }
+        Caller::new(url, self.timeout)
+    }
+}
+
+fn is_empty(secret: &Secret<String>) -> bool {
+    secret.expose().is_empty()
+}
+
+fn incomplete(remedy: &'static str) -> Opened {
+    Err(ProvidersError::Incomplete(remedy))
 }
 
 impl Providers {
@@ -146,3 +258,6 @@ impl Providers {
         &self.return_url
     }
 }
+
+#[cfg(test)]
+mod tests;
