@@ -6,7 +6,7 @@ CREATE TABLE ledger_transactions (
     -- What happened, and to what: each is booked once.
     kind       text        NOT NULL
         CHECK (kind IN ('Invoice', 'Payment', 'CreditNote', 'Void', 'Uncollectible', 'Recovered', 'Refund', 'Refunded',
-            'RefundFailed', 'Dispute', 'DisputeWon', 'DisputeLost')),
+            'RefundFailed', 'Dispute', 'DisputeWon', 'DisputeLost', 'Repair')),
     source_id  uuid        NOT NULL,
     invoice_id uuid        NOT NULL,
     currency   text        NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),

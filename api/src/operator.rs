@@ -33,7 +33,7 @@ use crate::extract::{BODY_BYTES_MAX, bearer_key};
 use crate::openapi::{self, Listener, OperatorDocument};
 use crate::problem::{self, Problem};
 use crate::router;
-use crate::routes::admin::{billing, invoices, jobs, queues, receivables, refunds, revenue};
+use crate::routes::admin::{billing, invoices, jobs, queues, receivables, reconciliation, refunds, revenue};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -105,6 +105,9 @@ pub(crate) fn documented() -> OpenApiRouter<OperatorApp> {
         .routes(routes!(invoices::issue_credit_note))
         .routes(routes!(refunds::refund))
         .routes(routes!(refunds::show_refund))
+        .routes(routes!(reconciliation::list_differences))
+        .routes(routes!(reconciliation::repair_difference))
+        .routes(routes!(reconciliation::accept_difference))
         .routes(routes!(invoices::void))
         .routes(routes!(invoices::give_up))
         .routes(routes!(revenue::report))

@@ -1,6 +1,7 @@
 //! The workers' metrics. Labels are queue and outcome (or state) only: neither may grow without bound.
 
 mod billing;
+mod payments;
 mod webhooks;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use prometheus::{
 use crate::runtime::outcome::Ending;
 
 pub(crate) use billing::BillingMetrics;
+pub(crate) use payments::PaymentMetrics;
 pub(crate) use webhooks::WebhookMetrics;
 
 /// The metrics.
@@ -29,6 +31,8 @@ pub(crate) struct Metrics {
     oldest: GaugeVec,
     /// Of billing.
     pub(crate) billing: BillingMetrics,
+    /// Of payments.
+    pub(crate) payments: PaymentMetrics,
     /// Of webhooks.
     pub(crate) webhooks: WebhookMetrics,
     usage_rows: IntCounter,
@@ -78,6 +82,7 @@ impl Metrics {
                 registry
             )?,
             billing: BillingMetrics::register(registry)?,
+            payments: PaymentMetrics::register(registry)?,
             webhooks: WebhookMetrics::register(registry)?,
             usage_rows: register_int_counter_with_registry!(
                 "pytake_usage_rows_total",

@@ -10,7 +10,7 @@ use store::{ControlTx, Error};
 use crate::runtime::schedule::{CatchUp, Schedule};
 
 /// Every schedule.
-pub const SCHEDULES: [Schedule; 11] = [
+pub const SCHEDULES: [Schedule; 12] = [
     Schedule {
         name: "billing.run",
         every: SignedDuration::from_secs(60),
@@ -41,6 +41,12 @@ pub const SCHEDULES: [Schedule; 11] = [
         every: SignedDuration::from_secs(600),
         catch_up: CatchUp::Once,
         add: |tx, _| add(tx, Payments::Poll),
+    },
+    Schedule {
+        name: "payments.reconcile",
+        every: SignedDuration::from_hours(24),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Payments::Reconcile),
     },
     Schedule {
         name: "payments.expiries",

@@ -5,5 +5,6 @@ pub(crate) mod invoices;
 pub(crate) mod jobs;
 pub(crate) mod queues;
 pub(crate) mod receivables;
+pub(crate) mod reconciliation;
 pub(crate) mod refunds;
 pub(crate) mod revenue;

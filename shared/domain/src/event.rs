@@ -100,6 +100,8 @@ actions! {
     PaymentRefunded = "payment.refunded",
     /// A payer disputes a payment.
     PaymentDisputed = "payment.disputed",
+    /// The books were made to follow what a provider says.
+    LedgerRepaired = "ledger.repaired",
     /// A dispute was decided.
     DisputeClosed = "dispute.closed",
     /// A webhook endpoint was created.

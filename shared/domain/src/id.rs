@@ -160,6 +160,8 @@ ids! {
     DisputeId = "dispute";
     /// The chasing of a tenant that does not pay.
     DunningCaseId = "dunning";
+    /// A difference between a provider's money and the books.
+    DifferenceId = "difference";
     /// A credit entry of a bank statement.
     BankEntryId = "bankentry";
     /// One entry of a tenant's audit trail.

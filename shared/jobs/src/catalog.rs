@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::id::{
-    ChargeId, CreditNoteId, InvitationId, InvoiceId, MembershipId, PaymentMethodId, RefundId,
+    ChargeId, CreditNoteId, DifferenceId, InvitationId, InvoiceId, MembershipId, PaymentMethodId, RefundId,
     SessionId, SubscriptionId, TenantId, UserId, WebhookEndpointId, WebhookReplayId,
 };
 use domain::meter::MeterName;
@@ -144,6 +144,13 @@ pub enum Payments {
         tenant_id: TenantId,
         /// Which.
         payment_method_id: PaymentMethodId,
+    },
+    /// What providers say moved is compared with what is on record.
+    Reconcile,
+    /// The books are made to follow what a provider says of a difference.
+    Repair {
+        /// Which.
+        difference_id: DifferenceId,
     },
     /// What has no end for long is looked up, whether or not a provider tells of it.
     Poll,

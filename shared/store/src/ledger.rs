@@ -1,7 +1,7 @@
 //! `ledger_transactions` and `ledger_entries`: what each event posts, once.
 
 use billing::{LedgerAccount, Posting};
-use domain::id::{CreditNoteId, DisputeId, InvoiceId, PaymentId, RefundId};
+use domain::id::{CreditNoteId, DifferenceId, DisputeId, InvoiceId, PaymentId, RefundId};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
@@ -36,6 +36,8 @@ pub(crate) enum Booked {
     DisputeWon(DisputeId),
     /// It is lost.
     DisputeLost(DisputeId),
+    /// The books follow what a provider says.
+    Repair(DifferenceId),
 }
 
 impl Booked {
@@ -53,6 +55,7 @@ impl Booked {
             Self::Dispute(id) => ("Dispute", id.as_uuid()),
             Self::DisputeWon(id) => ("DisputeWon", id.as_uuid()),
             Self::DisputeLost(id) => ("DisputeLost", id.as_uuid()),
+            Self::Repair(id) => ("Repair", id.as_uuid()),
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod page;
 pub mod payment_methods;
 pub mod platform_credentials;
 pub mod provider_events;
+pub mod reconciliation;
 pub mod refunds;
 pub mod revenue;
 pub mod sealer;

@@ -7,6 +7,7 @@ mod event;
 mod expiries;
 mod forget;
 mod poll;
+mod reconcile;
 mod refund;
 pub(super) mod settle;
 
@@ -30,6 +31,8 @@ impl Perform for Payments {
                 forget::forget(app, tenant_id, payment_method_id).await
             }
             Self::Event { provider, event_id } => event::hear(app, provider, &event_id).await,
+            Self::Reconcile => reconcile::reconcile(app).await.map(|()| Outcome::Done),
+            Self::Repair { difference_id } => reconcile::repair::repair(app, difference_id).await,
             Self::Poll => poll::poll(app).await.map(|()| Outcome::Done),
             Self::Expiries => expiries::tell_all(app).await.map(|()| Outcome::Done),
         }

@@ -62,7 +62,7 @@ fn is_not_found(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<Error>(), Some(Error::NotFound))
 }
 
-const fn tenant_of(fact: &Fact) -> TenantId {
+pub(super) const fn tenant_of(fact: &Fact) -> TenantId {
     match fact {
         Fact::Charge(ChargeKey { tenant_id, .. }, _)
         | Fact::Dispute(ChargeKey { tenant_id, .. }, _)
@@ -71,7 +71,7 @@ const fn tenant_of(fact: &Fact) -> TenantId {
     }
 }
 
-async fn apply(
+pub(super) async fn apply(
     app: &App,
     tx: &mut TenantTx,
     provider: ProviderName,

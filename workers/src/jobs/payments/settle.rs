@@ -32,6 +32,7 @@ pub(in crate::jobs) async fn settle(
         return Ok(());
     }
     charges::note_told(tx, id, told, now).await?;
+    app.metrics.payments.told(charge.provider, ChargeStatus::of(&told.state));
     match &told.state {
         ChargeState::Succeeded => {
             let provider = Provider::Through(charge.provider);
