@@ -14,7 +14,7 @@ const ALL: [ProviderName; 3] = [ProviderName::Stripe, ProviderName::PayPal, Prov
 async fn charge_answered_by(name: ProviderName, reply: Reply) -> PaymentError {
     let subject = Subject::start(name).await;
     subject.replay.answer_instead("charge", reply);
-    let error = subject.provider.charge(&subject.order(1)).await.unwrap_err();
+    let error = subject.provider.charge(&subject.order(1)).await.expect_err("it is a fault");
     let told = format!("{error} {error:?} {:?}", subject.provider);
     assert!(!told.contains(CANARY) && !told.contains("jane@"), "{name}: {told}");
     assert!(!error.to_string().contains("127.0.0.1"), "{error}");
@@ -76,6 +76,7 @@ async fn what_cannot_be_read_says_nothing_and_is_not_quoted() {
             "null",
             "<html>jane@example.com</html>",
             r#"{"id":"jane@x"}"#,
+            r#""jane@x""#,
             r#"{"id":7}"#,
         ] {
             let error = charge_answered_by(name, answer(200, &[], body)).await;

@@ -154,7 +154,7 @@ async fn receive(subject: &Subject, signature: &str, body: &str) -> Result<Notic
         ("paypal-transmission-sig", signature),
         ("paypal-transmission-time", "2026-04-01T10:00:00Z"),
     ] {
-        headers.insert(name, value.parse().unwrap());
+        headers.insert(name, value.parse().expect("a header"));
     }
     let now = at(1_775_037_660);
     let incoming = Incoming { headers: &headers, body: body.as_bytes(), now };
