@@ -4,6 +4,7 @@
 //! A charge is made once however often it is asked for: under the key of its attempt, and looked up before it is asked
 //! for again. What a webhook says is a hint, and what happened is read again from the provider.
 
+pub mod bank;
 mod error;
 mod provider;
 pub mod sandbox;
