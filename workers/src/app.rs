@@ -1,5 +1,6 @@
 //! What jobs need, made once at the start.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -47,6 +48,8 @@ pub struct App {
     pub(crate) books: Books,
     /// Who takes money.
     pub(crate) providers: Providers,
+    /// Where files of bank statements come in.
+    pub(crate) statements_dir: Option<PathBuf>,
     /// What is told of it, and when.
     pub(crate) billing: BillingNotices,
     /// What delivers webhooks.
@@ -101,8 +104,7 @@ impl App {
         let billing: Installation = settings.billing()?;
         let production = settings.environment == Environment::Production;
         let payments: PaymentSettings = settings.payments()?;
-        let providers =
-            payments.open(production, &settings.api.public_url).context("settings")?;
+        let providers = payments.open(production, &settings.api.public_url).context("settings")?;
         let redis =
             limits::Server::parse(settings.redis.url.expose()).context("settings: redis.url")?;
         let mut keys = settings.secrets.token_key_file.read()?;
@@ -124,6 +126,7 @@ impl App {
             account_url: Some(settings.mail.account_url.clone()).filter(|url| !url.is_empty()),
             books: Books::new(billing.terms(production, providers.charges()).context("settings")?),
             providers,
+            statements_dir: payments.statements_dir(),
             billing: BillingNotices {
                 trial_notice: billing.trial_notice(),
                 reminder_days: billing.reminder_days,

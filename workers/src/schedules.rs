@@ -10,7 +10,7 @@ use store::{ControlTx, Error};
 use crate::runtime::schedule::{CatchUp, Schedule};
 
 /// Every schedule.
-pub const SCHEDULES: [Schedule; 8] = [
+pub const SCHEDULES: [Schedule; 9] = [
     Schedule {
         name: "billing.run",
         every: SignedDuration::from_secs(60),
@@ -28,6 +28,12 @@ pub const SCHEDULES: [Schedule; 8] = [
         every: SignedDuration::from_hours(1),
         catch_up: CatchUp::Once,
         add: |tx, _| add(tx, Billing::Remind),
+    },
+    Schedule {
+        name: "billing.statements",
+        every: SignedDuration::from_secs(60),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Billing::ImportStatements),
     },
     Schedule {
         name: "usage.roll_up",

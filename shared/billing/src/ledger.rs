@@ -18,21 +18,39 @@ pub enum LedgerAccount {
     Credit,
     /// Money that came in by card, as the local sandbox says.
     CashSandbox,
+    /// Money that came in by card.
+    CashStripe,
+    /// Money that came in by PayPal.
+    CashPayPal,
+    /// Money that came in on the bank account.
+    CashBankTransfer,
+    /// Money that came in as crypto currency.
+    CashBtcPay,
     /// Money that came in otherwise, as an operator says.
     CashManual,
+    /// Money that is on its way back to customers.
+    Refunding,
+    /// Money that providers hold back while its payer disputes it.
+    Disputed,
     /// What will not be paid any more.
     BadDebt,
 }
 
 impl LedgerAccount {
     /// Every account.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Receivable,
         Self::Revenue,
         Self::Tax,
         Self::Credit,
         Self::CashSandbox,
+        Self::CashStripe,
+        Self::CashPayPal,
+        Self::CashBankTransfer,
+        Self::CashBtcPay,
         Self::CashManual,
+        Self::Refunding,
+        Self::Disputed,
         Self::BadDebt,
     ];
 
@@ -45,7 +63,13 @@ impl LedgerAccount {
             Self::Tax => "Tax",
             Self::Credit => "Credit",
             Self::CashSandbox => "CashSandbox",
+            Self::CashStripe => "CashStripe",
+            Self::CashPayPal => "CashPayPal",
+            Self::CashBankTransfer => "CashBankTransfer",
+            Self::CashBtcPay => "CashBtcPay",
             Self::CashManual => "CashManual",
+            Self::Refunding => "Refunding",
+            Self::Disputed => "Disputed",
             Self::BadDebt => "BadDebt",
         }
     }

@@ -87,6 +87,8 @@ pub enum Billing {
     Thresholds,
     /// Owners are reminded of invoices that are open.
     Remind,
+    /// Files of bank statements that have come in → payments.
+    ImportStatements,
     /// What `Run` does, for one tenant that lives on a time of its own, up to where its clock is to go.
     Advance {
         /// The tenant.

@@ -16,7 +16,7 @@ pub(crate) const ZONE: &str = "Europe/Berlin";
 /// Nothing is charged, so that invoices stay open; the issuer is German, and a German customer pays 19 % tax.
 pub(crate) fn settings() -> Vec<(&'static str, String)> {
     [
-        ("PYTAKE_BILLING__SANDBOX", "false"),
+        ("PYTAKE_PAYMENTS__SANDBOX", "false"),
         ("PYTAKE_BILLING__GRACE_MINUTES", "0"),
         ("PYTAKE_BILLING__ISSUER__COUNTRY", "DE"),
         ("PYTAKE_BILLING__ISSUER__TIME_ZONE", ZONE),

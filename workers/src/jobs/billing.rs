@@ -7,6 +7,7 @@ mod collect;
 mod finalize;
 mod reminders;
 mod run;
+mod statements;
 mod tell;
 mod thresholds;
 mod trial_notices;
@@ -24,6 +25,7 @@ impl Perform for Billing {
             Self::Run => run::run(app).await?,
             Self::Thresholds => thresholds::bill_all(app).await?,
             Self::Remind => reminders::remind_all(app).await?,
+            Self::ImportStatements => statements::import_all(app).await?,
             Self::Advance { tenant_id } => advance::advance(app, tenant_id).await?,
             Self::Collect { tenant_id, invoice_id } => {
                 collect::collect(app, tenant_id, invoice_id).await?;

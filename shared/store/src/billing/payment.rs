@@ -3,6 +3,7 @@
 use billing::{Allocation, LedgerAccount, Posting};
 use domain::id::{InvoiceId, PaymentId};
 use domain::money::Money;
+use domain::payment::ProviderName;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
@@ -14,10 +15,12 @@ use crate::tenant_tx::{TenantTx, Tx};
 /// Through whom it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
-    /// The local one, which takes any card and moves no money.
-    Sandbox,
+    /// One of those who move money.
+    Through(ProviderName),
     /// An operator says so.
     Manual,
+    /// It was taken from the tenant's balance.
+    Balance,
 }
 
 impl Provider {
@@ -25,15 +28,21 @@ impl Provider {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Sandbox => "Sandbox",
+            Self::Through(name) => name.as_str(),
             Self::Manual => "Manual",
+            Self::Balance => "Balance",
         }
     }
 
     const fn cash(self) -> LedgerAccount {
         match self {
-            Self::Sandbox => LedgerAccount::CashSandbox,
+            Self::Through(ProviderName::Sandbox) => LedgerAccount::CashSandbox,
+            Self::Through(ProviderName::Stripe) => LedgerAccount::CashStripe,
+            Self::Through(ProviderName::PayPal) => LedgerAccount::CashPayPal,
+            Self::Through(ProviderName::BankTransfer) => LedgerAccount::CashBankTransfer,
+            Self::Through(ProviderName::BtcPay) => LedgerAccount::CashBtcPay,
             Self::Manual => LedgerAccount::CashManual,
+            Self::Balance => LedgerAccount::Credit,
         }
     }
 }

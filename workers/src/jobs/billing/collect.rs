@@ -3,6 +3,7 @@
 use domain::event::Action;
 use domain::id::{InvoiceId, PaymentId, TenantId};
 use domain::money::Money;
+use domain::payment::ProviderName;
 use jiff::Timestamp;
 use jobs::catalog::{Documents, SendEmail};
 use jobs::{Options, enqueue};
@@ -103,7 +104,7 @@ async fn charge(
     let report = Report {
         id: PaymentId::new(now, rand::random()),
         invoice_id: invoice.id,
-        provider: Provider::Sandbox,
+        provider: Provider::Through(ProviderName::Sandbox),
         reference: invoice.id.to_string(),
         amount: None,
     };

@@ -80,6 +80,7 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         account_url: None,
         books: Books::new(installation.terms(false, true).unwrap()),
         providers: payments.open(false, "http://localhost").unwrap(),
+        statements_dir: None,
         billing: BillingNotices { trial_notice: Duration::ZERO, reminder_days: Vec::new() },
         webhooks: Courier::idle(),
         sealer: Sealer::new(Box::new(FileKeyProvider::new(vec![Secret::new([1; 32])]))),
