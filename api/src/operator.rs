@@ -33,7 +33,9 @@ use crate::extract::{BODY_BYTES_MAX, bearer_key};
 use crate::openapi::{self, Listener, OperatorDocument};
 use crate::problem::{self, Problem};
 use crate::router;
-use crate::routes::admin::{billing, invoices, jobs, queues, receivables, reconciliation, refunds, revenue};
+use crate::routes::admin::{
+    bank, billing, invoices, jobs, queues, receivables, reconciliation, refunds, revenue,
+};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -112,6 +114,15 @@ pub(crate) fn documented() -> OpenApiRouter<OperatorApp> {
         .routes(routes!(invoices::give_up))
         .routes(routes!(revenue::report))
         .routes(routes!(receivables::receivables))
+        .routes(routes!(bank::list))
+        .routes(routes!(bank::match_entry))
+        .routes(routes!(bank::ignore))
+        // Statements are larger than what is else sent.
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(bank::import))
+                .layer(DefaultBodyLimit::max(payments::bank::BYTES_MAX)),
+        )
 }
 
 /// Serves until the process ends.

@@ -1,5 +1,6 @@
 //! What jobs need, made once at the start.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -47,6 +48,8 @@ pub struct App {
     pub(crate) books: Books,
     /// Who takes money.
     pub(crate) providers: Providers,
+    /// Where files of bank statements come in.
+    pub(crate) statements_dir: Option<PathBuf>,
     /// What is told of it, and when.
     pub(crate) billing: BillingNotices,
     /// What delivers webhooks.
@@ -125,6 +128,7 @@ impl App {
             account_url: Some(settings.mail.account_url.clone()).filter(|url| !url.is_empty()),
             books: Books::new(billing.terms(production).context("settings")?),
             providers,
+            statements_dir: payments.statements_dir(),
             billing: BillingNotices {
                 trial_notice: billing.trial_notice(),
                 reminder_days: billing.reminder_days,

@@ -10,7 +10,7 @@ use store::{ControlTx, Error};
 use crate::runtime::schedule::{CatchUp, Schedule};
 
 /// Every schedule.
-pub const SCHEDULES: [Schedule; 12] = [
+pub const SCHEDULES: [Schedule; 13] = [
     Schedule {
         name: "billing.run",
         every: SignedDuration::from_secs(60),
@@ -53,6 +53,12 @@ pub const SCHEDULES: [Schedule; 12] = [
         every: SignedDuration::from_hours(6),
         catch_up: CatchUp::Once,
         add: |tx, _| add(tx, Payments::Expiries),
+    },
+    Schedule {
+        name: "billing.statements",
+        every: SignedDuration::from_secs(60),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Billing::ImportStatements),
     },
     Schedule {
         name: "usage.roll_up",

@@ -1,5 +1,6 @@
 //! For operators, on their own listener.
 
+pub(crate) mod bank;
 pub(crate) mod billing;
 pub(crate) mod invoices;
 pub(crate) mod jobs;

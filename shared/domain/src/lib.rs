@@ -1,8 +1,10 @@
 //! The words that at least two of edge, API and workers speak: ids, names, plans, permissions, problems.
 //! Pure: no I/O, no time of day, no randomness; whatever a value needs is passed in.
 
+pub mod bank;
 pub mod clock;
 pub mod credential;
+pub mod creditor_reference;
 pub mod destination;
 pub mod email;
 pub mod event;

@@ -17,6 +17,10 @@ pub(crate) const RULE: Color = (0xd6, 0xdb, 0xe1);
 /// Of the ground of headings and boxes.
 pub(crate) const BAND: Color = (0xf2, 0xf5, 0xf8);
 
+/// Of the dark modules of a code, and of its ground.
+pub(crate) const CODE: Color = (0, 0, 0);
+pub(crate) const WHITE: Color = (0xff, 0xff, 0xff);
+
 /// The left edge of what is printed; a page is 595 × 842 points (A4).
 pub(crate) const LEFT: f32 = 50.0;
 /// The right edge.

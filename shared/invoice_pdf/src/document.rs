@@ -124,23 +124,37 @@ pub struct Tax {
     pub tax: Money,
 }
 
-/// How to pay. What is `None` is not printed.
+/// How it is paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payment {
+    /// It is charged to a way to pay that is on file: nobody is asked to pay it.
+    OnFile,
+    /// The customer transfers it.
+    Transfer(Transfer),
+}
+
+/// What a transfer needs. What is `None` is not printed. Of an account and an amount in euros there is a code that banking
+/// apps read, too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Payment {
-    /// Whether it is charged to a way to pay that is on file: then nobody is asked to pay it.
-    pub charged: bool,
-    /// The name of the bank.
-    pub bank: Option<String>,
-    /// Whose account it is.
-    pub account_holder: Option<String>,
-    /// The account; printed in groups of four.
-    pub iban: Option<String>,
-    /// The bank's code.
-    pub bic: Option<String>,
-    /// The creditor reference (ISO 11649); printed in groups of four.
+pub struct Transfer {
+    /// Where the money goes.
+    pub account: Option<Account>,
+    /// The creditor reference (ISO 11649), or else what tells one payment from another; the former is printed in groups
+    /// of four.
     pub reference: Option<String>,
-    /// Anything else to know.
-    pub instructions: Option<String>,
+}
+
+/// An account at a bank. What is empty is not printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Whose it is.
+    pub holder: String,
+    /// The name of the bank.
+    pub bank: String,
+    /// The account; printed in groups of four.
+    pub iban: String,
+    /// The bank's code.
+    pub bic: String,
 }
 
 impl Kind {

@@ -6,6 +6,7 @@ mod canvas;
 mod document;
 mod font;
 mod layout;
+mod payment_code;
 mod text;
 mod write;
 
@@ -14,7 +15,7 @@ mod tests;
 
 use domain::money::{Currency, MoneyError};
 
-pub use document::{Dates, Document, Kind, Line, Party, Payment, Tax, Totals};
+pub use document::{Account, Dates, Document, Kind, Line, Party, Payment, Tax, Totals, Transfer};
 
 /// Why there is no PDF.
 #[derive(Debug, thiserror::Error)]

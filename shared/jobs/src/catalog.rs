@@ -91,6 +91,8 @@ pub enum Billing {
     Remind,
     /// Those who do not pay are chased.
     Dun,
+    /// Files of bank statements that have come in → payments.
+    ImportStatements,
     /// What `Run` does, for one tenant that lives on a time of its own, up to where its clock is to go.
     Advance {
         /// The tenant.

@@ -1,6 +1,7 @@
 //! The job queue, for whoever enqueues and for the workers: which jobs there are, how one is added in the
 //! transaction of its cause, and the statements that keep the queue healthy. Knows nothing of the runtime.
 
+pub mod bank;
 pub mod catalog;
 pub mod queue;
 pub mod repair;

@@ -1,91 +1,63 @@
-//! Transfers to our account: the customer sends them, statements tell of them, and nobody is asked over a network.
+//! Statements of banks, as they come: ISO 20022 camt.053 (a day of an account) and camt.054 (single entries, sooner).
+//! Pure: bytes in, [`Statement`]s out, or why not.
 
-use async_trait::async_trait;
-use domain::money::Currency;
-use domain::payment::{Charge, MethodLabel, ProviderName, Refund};
-use domain::secret::Secret;
-use jiff::Timestamp;
+mod camt;
+mod element;
+mod entries;
+#[cfg(test)]
+mod tests;
 
-use crate::error::{PaymentError, WebhookError};
-use crate::provider::{
-    About, ChargeOrder, Fact, Incoming, MethodState, NewMethod, Notice, Provider, RefundOrder,
-    SavedMethod, Settled,
-};
+use domain::bank::Statement;
+use domain::money::Money;
 
-/// The provider.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BankTransfer;
+/// Largest file that is read.
+pub const BYTES_MAX: usize = 10 * 1024 * 1024;
 
-/// There is nothing to know a way to pay by: whoever transfers names the invoice.
-const TOKEN: &str = "bank-transfer";
+/// Why a file is not taken. All of it is refused then: half a statement is worse than none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StatementError {
+    /// Larger than [`BYTES_MAX`].
+    #[error("it has more than {BYTES_MAX} bytes")]
+    TooLarge,
+    /// Other characters than those of UTF-8.
+    #[error("it is not encoded in UTF-8")]
+    Encoding,
+    /// No XML, or XML that defines entities.
+    #[error("it is no XML that is accepted: {0}")]
+    Xml(String),
+    /// Another kind of document.
+    #[error(
+        "it is neither a camt.053 statement nor a camt.054 notification, of version 2 or later"
+    )]
+    OtherDocument,
+    /// Something that must be there is not, or cannot be read.
+    #[error("{at}: {what} is missing or cannot be read")]
+    Malformed {
+        /// Which statement and entry.
+        at: String,
+        /// Which of its elements.
+        what: &'static str,
+    },
+    /// Opening balance and entries do not make the closing balance.
+    #[error(
+        "statement {statement}: {opening} and the {moved} of its entries do not make {closing}; ask the bank for it anew"
+    )]
+    Unbalanced {
+        /// Which.
+        statement: String,
+        /// The balance before.
+        opening: Money,
+        /// What its entries add up to.
+        moved: Money,
+        /// The balance after.
+        closing: Money,
+    },
+}
 
-const COMES_BY_ITSELF: PaymentError =
-    PaymentError::Unsupported("a transfer comes by itself, and is told of by a statement");
-
-#[async_trait]
-impl Provider for BankTransfer {
-    fn name(&self) -> ProviderName {
-        ProviderName::BankTransfer
-    }
-
-    fn charge_min(&self, _currency: Currency) -> i64 {
-        1
-    }
-
-    fn charge_step(&self, _currency: Currency) -> i64 {
-        1
-    }
-
-    async fn save_method(&self, _wish: &NewMethod<'_>) -> Result<SavedMethod, PaymentError> {
-        let token = Secret::new(TOKEN.to_owned());
-        Ok(SavedMethod { token, label: MethodLabel::default(), state: MethodState::Usable })
-    }
-
-    async fn confirm_method(&self, token: &Secret<String>) -> Result<SavedMethod, PaymentError> {
-        let token = token.clone();
-        Ok(SavedMethod { token, label: MethodLabel::default(), state: MethodState::Usable })
-    }
-
-    async fn forget_method(&self, _token: &Secret<String>) -> Result<(), PaymentError> {
-        Ok(())
-    }
-
-    async fn charge(&self, _order: &ChargeOrder<'_>) -> Result<Charge, PaymentError> {
-        Err(COMES_BY_ITSELF)
-    }
-
-    async fn look_up(&self, _order: &ChargeOrder<'_>) -> Result<Option<Charge>, PaymentError> {
-        Err(COMES_BY_ITSELF)
-    }
-
-    async fn cancel(&self, _reference: &str) -> Result<Charge, PaymentError> {
-        Err(COMES_BY_ITSELF)
-    }
-
-    async fn refund(&self, _order: &RefundOrder<'_>) -> Result<Refund, PaymentError> {
-        Err(PaymentError::Unsupported("transfer the money back by hand, and record it"))
-    }
-
-    async fn look_up_refund(
-        &self,
-        _order: &RefundOrder<'_>,
-    ) -> Result<Option<Refund>, PaymentError> {
-        Ok(None)
-    }
-
-    async fn parse_webhook(&self, _incoming: Incoming<'_>) -> Result<Notice, WebhookError> {
-        Err(WebhookError::Unexpected)
-    }
-
-    async fn read(&self, _about: &About) -> Result<Option<Fact>, PaymentError> {
-        Ok(None)
-    }
-
-    async fn settled(
-        &self,
-        _from: Timestamp,
-        _to: Timestamp,
-    ) -> Result<Vec<Settled>, PaymentError> {
-        Err(PaymentError::Unsupported("what a bank account received is in its statements"))
-    }
+/// Reads a file.
+///
+/// # Errors
+/// When it is none of a bank's statements, or one that contradicts itself.
+pub fn parse(bytes: &[u8]) -> Result<Vec<Statement>, StatementError> {
+    camt::parse(bytes)
 }

@@ -4,7 +4,8 @@
 //! A charge is made once however often it is asked for: under the key of its attempt, and looked up before it is asked
 //! for again. What a webhook says is a hint, and what happened is read again from the provider.
 
-mod bank;
+pub mod bank;
+mod bank_transfer;
 mod btcpay;
 mod call;
 mod decimal;

@@ -1,6 +1,7 @@
 //! `[payments]` of the settings, and the providers that it sets up.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use domain::secret::Secret;
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::bank::BankTransfer;
+use crate::bank_transfer::BankTransfer;
 use crate::btcpay::{self, BtcPay};
 use crate::call::Caller;
 use crate::paypal::{self, PayPal};
@@ -72,6 +73,7 @@ pub(crate) struct BtcPaySettings {
 pub(crate) struct BankTransferSettings {
     pub(crate) enabled: bool,
     pub(crate) plans: Vec<PlanName>,
+    pub(crate) statements_dir: String,
 }
 
 /// Settings of providers that must not be.
@@ -107,6 +109,12 @@ impl PaymentSettings {
     #[must_use]
     pub const fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
+    }
+
+    /// Where files of statements come in, if there is such a folder.
+    #[must_use]
+    pub fn statements_dir(&self) -> Option<PathBuf> {
+        Some(&self.bank_transfer.statements_dir).filter(|dir| !dir.is_empty()).map(PathBuf::from)
     }
 
     /// The providers. `production`: real customers; `public_url`: where they come back to, unless the settings say.

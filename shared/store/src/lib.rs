@@ -5,6 +5,8 @@
 
 pub mod api_keys;
 pub mod audit_events;
+pub mod bank_entries;
+pub mod bank_statements;
 pub mod billing;
 pub mod billing_profiles;
 pub mod catalogue;

@@ -101,7 +101,7 @@ async fn an_invoice_says_who_sold_what_to_whom_at_which_tax_and_how_it_is_paid()
     let text = self::text(&pdf(&life, &below(&life.last_invoice().await)).await);
     assert_found(&text, &["Amount due|USD 27.61|", "Please pay USD 27.61 by 15 May 2026.|"]);
     assert_found(&text, &["Bank|Musterbank|IBAN|DE89 3704 0044 0532 0130 00|BIC|COBADEFFXXX|"]);
-    assert_found(&text, &["Account holder|PyTake GmbH|", "Reference|TEST-2026-000002|"]);
+    assert_found(&text, &["Account holder|PyTake GmbH|", "Reference|RF89 TEST 2026 0000 02|"]);
 }
 
 #[tokio::test]

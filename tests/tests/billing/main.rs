@@ -1,5 +1,6 @@
 //! Billing by real processes on a real Postgres: what the engine cannot prove alone.
 
+mod bank;
 mod changes;
 mod corrections;
 mod coupons_and_taxes;

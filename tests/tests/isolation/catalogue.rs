@@ -3,7 +3,9 @@
 use harness::{Servers, TestDatabase};
 
 /// Tables without row-level security, each for a reason that its migration states.
-pub(crate) const CONTROL_TABLES: [&str; 24] = [
+pub(crate) const CONTROL_TABLES: [&str; 27] = [
+    "bank_entries",
+    "bank_statements",
     "coupons",
     "document_series",
     "idempotency_keys",
@@ -17,6 +19,7 @@ pub(crate) const CONTROL_TABLES: [&str; 24] = [
     "platform_data_keys",
     "policy_changes",
     "policy_feed",
+    "provider_events",
     "refresh_tokens",
     "sessions",
     "signing_keys",
@@ -75,7 +78,9 @@ const INDEX_NOT_LED: &str = "SELECT indexrelid::regclass::text
          AND indexrelid::regclass::text NOT IN
              ('tenants_subdomain_unique', 'memberships_of_user', 'invitations_by_id',
                 'webhook_deliveries_later', 'invoices_number_unique', 'credit_notes_number_unique',
-                'subscriptions_due', 'subscriptions_trials', 'invoices_due', 'invoices_due_on')";
+                'subscriptions_due', 'subscriptions_trials', 'invoices_due', 'invoices_due_on',
+                'invoices_by_reference', 'payment_methods_expiring', 'charges_under_way', 'refunds_under_way',
+                'dunning_cases_due')";
 const KEY_NOT_LED: &str = "SELECT relname::text FROM tenant_tables
      WHERE NOT EXISTS (
          SELECT FROM pg_constraint
@@ -193,7 +198,7 @@ async fn any_other_policy_lets_a_crossing_role_read_or_one_of_two_write() {
                  AND tablename IN ('usage_hours', 'usage_uniques', 'usage_days', 'usage_periods', 'api_key_uses'))
              -- A run of billing locks rows of many tenants, and changes none.
              AND NOT (policyname = 'billing_runs' AND roles = '{{pytake_billing}}' AND with_check = 'false'
-                 AND tablename IN ('subscriptions', 'invoices'))
+                 AND tablename IN ('subscriptions', 'invoices', 'dunning_cases', 'payment_methods'))
              -- Operators act on one tenant at a time, as the API does.
              AND NOT (policyname = 'operator_acts' AND roles = '{{pytake_operator}}'
                  AND qual = format(
@@ -279,12 +284,17 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
             "failing_webhook_endpoints of pytake_dispatch search_path=pg_catalog, public",
             "fold_usage of pytake_rollup search_path=pg_catalog, public work_mem=128MB",
             "forget_policy_changes of pytake_owner search_path=pg_catalog, public",
+            "invoices_of_reference of pytake_billing search_path=pg_catalog, public",
             "keep_up_usage of pytake_owner search_path=pg_catalog, public",
             "lease_webhooks of pytake_dispatch search_path=pg_catalog, public enable_seqscan=off enable_bitmapscan=off",
             "lock_due_drafts of pytake_billing search_path=pg_catalog, public",
+            "lock_due_dunning of pytake_billing search_path=pg_catalog, public",
             "lock_due_reminders of pytake_billing search_path=pg_catalog, public",
             "lock_due_subscriptions of pytake_billing search_path=pg_catalog, public",
             "lock_ending_trials of pytake_billing search_path=pg_catalog, public",
+            "lock_expiring_methods of pytake_billing search_path=pg_catalog, public",
+            "lock_overdue_invoices of pytake_billing search_path=pg_catalog, public",
+            "open_invoices_of_payer of pytake_billing search_path=pg_catalog, public",
             "parked_subscriptions of pytake_billing search_path=pg_catalog, public",
             "pay_as_you_go_tenants of pytake_billing search_path=pg_catalog, public",
             "receivables of pytake_billing search_path=pg_catalog, public plan_cache_mode=force_custom_plan work_mem=128MB jit=off",
@@ -304,6 +314,8 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
             "tenant_of_invitation of pytake_directory search_path=pg_catalog, public",
             "tenants_of_user of pytake_directory search_path=pg_catalog, public",
             "trials of pytake_billing search_path=pg_catalog, public",
+            "unsettled_charges of pytake_billing search_path=pg_catalog, public",
+            "unsettled_refunds of pytake_billing search_path=pg_catalog, public",
             "usage_arrived of pytake_rollup search_path=pg_catalog, public",
             "usage_complete_until of pytake_rollup search_path=pg_catalog, public",
             "usage_quotas of pytake_rollup search_path=pg_catalog, public",

@@ -9,6 +9,7 @@ mod finalize;
 pub(super) mod paid;
 mod reminders;
 mod run;
+mod statements;
 pub(super) mod tell;
 mod thresholds;
 mod trial_notices;
@@ -34,6 +35,7 @@ impl Perform for Billing {
             Self::Thresholds => thresholds::bill_all(app).await?,
             Self::Remind => reminders::remind_all(app).await?,
             Self::Dun => dunning::dun_all(app).await?,
+            Self::ImportStatements => statements::import_all(app).await?,
             Self::Advance { tenant_id } => advance::advance(app, tenant_id).await?,
             Self::Collect { tenant_id, invoice_id } => {
                 collect::collect(app, tenant_id, invoice_id).await?;

@@ -1,6 +1,7 @@
 //! All that is on an invoice, as it is shown.
 
 use billing::{Bank, Issuer, Line, Recipient, TaxGroup, TaxTerms};
+use domain::creditor_reference::CreditorReference;
 use domain::id::InvoiceId;
 use domain::money::{Currency, Money};
 use serde::Serialize;
@@ -25,6 +26,10 @@ pub(crate) struct InvoiceDetailBody {
     issued_on: Option<String>,
     /// When a draft is finalised; until then use that comes late is on it. `null` once it is.
     finalizes_at: Option<String>,
+    /// What to name in a transfer (ISO 11649), to the account in `issuer`: money that names it is found to be for this
+    /// invoice. `null` in a draft.
+    #[schema(example = "RF98INV2026000123")]
+    payment_reference: Option<String>,
     #[serde(flatten)]
     bill: BillBody,
     paid: MoneyBody,
@@ -193,6 +198,7 @@ impl InvoiceDetailBody {
         };
         Self {
             issued_on: full.issued_on.map(|day| day.to_string()),
+            payment_reference: payment_reference(full.invoice.number.as_deref()),
             finalizes_at: draft.then(|| full.finalize_at.to_string()),
             bill,
             paid: money(sums.paid_minor, currency),
@@ -250,6 +256,10 @@ impl BillBody {
             credit_applied: money(invoice.credit_applied_minor, currency),
         }
     }
+}
+
+fn payment_reference(number: Option<&str>) -> Option<String> {
+    Some(CreditorReference::of_number(number?)?.as_str().to_owned())
 }
 
 fn lines(lines: &[Line], currency: Currency) -> Vec<LineBody> {

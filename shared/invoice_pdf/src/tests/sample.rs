@@ -3,7 +3,7 @@
 use domain::money::{Currency, Money};
 use jiff::civil::{Date, date};
 
-use crate::{Dates, Document, Kind, Line, Party, Payment, Tax, Totals};
+use crate::{Account, Dates, Document, Kind, Line, Party, Payment, Tax, Totals, Transfer};
 
 pub(super) fn usd(amount_minor: i64) -> Money {
     Money { amount_minor, currency: Currency::USD }
@@ -75,15 +75,15 @@ pub(super) fn invoice() -> Document {
             amount_due: Some(usd(600_000)),
         },
         notes: texts(&["Reverse charge: VAT is owed by the recipient."]),
-        payment: Some(Payment {
-            charged: false,
-            bank: Some("Musterbank".to_owned()),
-            account_holder: Some("Pytake Holding".to_owned()),
-            iban: Some("DE89370400440532013000".to_owned()),
-            bic: Some("COBADEFFXXX".to_owned()),
+        payment: Some(Payment::Transfer(Transfer {
+            account: Some(Account {
+                holder: "Pytake Holding".to_owned(),
+                bank: "Musterbank".to_owned(),
+                iban: "DE89370400440532013000".to_owned(),
+                bic: "COBADEFFXXX".to_owned(),
+            }),
             reference: Some("RF78PY2026000123".to_owned()),
-            instructions: Some("Fees are yours.".to_owned()),
-        }),
+        })),
     }
 }
 

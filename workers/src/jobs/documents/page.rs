@@ -1,9 +1,10 @@
 //! What is printed on an invoice and on a credit note.
 
 use billing::{Issuer, Line, Recipient, Rule, TaxCategory, TaxGroup, TaxTerms};
+use domain::creditor_reference::CreditorReference;
 use domain::money::{Currency, Money};
 use domain::period::Period;
-use invoice_pdf::{Dates, Document, Kind, Party, Payment, Tax, Totals};
+use invoice_pdf::{Account, Dates, Document, Kind, Party, Payment, Tax, Totals, Transfer};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use store::credit_notes::Issued;
@@ -180,16 +181,18 @@ fn buyer(customer: &Recipient) -> Party {
 
 fn payment(issuer: &Issuer, number: &str, charged: bool) -> Payment {
     // Who is charged and sends a transfer, too, has paid twice.
-    let bank = issuer.bank.as_ref().filter(|_| !charged);
-    Payment {
-        charged,
-        bank: bank.map(|bank| bank.name.clone()),
-        account_holder: bank.map(|bank| bank.account_holder.clone()),
-        iban: bank.map(|bank| bank.iban.clone()),
-        bic: bank.map(|bank| bank.bic.clone()),
-        reference: (!charged).then(|| number.to_owned()),
-        instructions: None,
+    if charged {
+        return Payment::OnFile;
     }
+    let account = issuer.bank.as_ref().map(|bank| Account {
+        holder: bank.account_holder.clone(),
+        bank: bank.name.clone(),
+        iban: bank.iban.clone(),
+        bic: bank.bic.clone(),
+    });
+    let reference = CreditorReference::of_number(number);
+    let reference = reference.map_or_else(|| number.to_owned(), |it| it.as_str().to_owned());
+    Payment::Transfer(Transfer { account, reference: Some(reference) })
 }
 
 /// The first and the last day of a half-open period.

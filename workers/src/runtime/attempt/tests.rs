@@ -80,6 +80,7 @@ fn app(registry: &Registry, dir: &std::path::Path) -> Arc<App> {
         account_url: None,
         books: Books::new(installation.terms(false).unwrap()),
         providers: payments.open(false, "http://localhost").unwrap(),
+        statements_dir: None,
         billing: BillingNotices {
             trial_notice: Duration::ZERO,
             reminder_days: Vec::new(),
