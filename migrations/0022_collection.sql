@@ -48,6 +48,8 @@ CREATE TABLE charges (
     created_at        timestamptz NOT NULL,
     -- From when on it may have reached the provider.
     sent_at           timestamptz,
+    -- Until then whoever asks the provider asks alone: not all of them know a key by which two calls are one.
+    asked_until       timestamptz,
     -- The provider's id of it, once it is known.
     reference         text        CHECK (char_length(reference) BETWEEN 1 AND 255),
     -- Where the customer confirms it.
@@ -107,6 +109,7 @@ CREATE TABLE refunds (
     failure        text        CHECK (char_length(failure) <= 200),
     created_at     timestamptz NOT NULL,
     sent_at        timestamptz,
+    asked_until    timestamptz,
     settled_at     timestamptz,
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, payment_id) REFERENCES payments (tenant_id, id),

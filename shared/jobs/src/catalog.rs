@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::id::{
-    ChargeId, CreditNoteId, DifferenceId, InvitationId, InvoiceId, MembershipId, PaymentMethodId, RefundId,
-    SessionId, SubscriptionId, TenantId, UserId, WebhookEndpointId, WebhookReplayId,
+    ChargeId, CreditNoteId, DifferenceId, InvitationId, InvoiceId, MembershipId, PaymentMethodId,
+    RefundId, SessionId, SubscriptionId, TenantId, UserId, WebhookEndpointId, WebhookReplayId,
 };
 use domain::meter::MeterName;
 use domain::payment::ProviderName;

@@ -95,6 +95,7 @@ pub enum ProvidersError {
 pub struct Providers {
     by_name: BTreeMap<ProviderName, Entry>,
     return_url: String,
+    timeout: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -142,7 +143,7 @@ impl PaymentSettings {
         });
         let return_url =
             if self.return_url.is_empty() { public_url } else { &self.return_url }.to_owned();
-        Ok(Providers { by_name: by_name.collect(), return_url })
+        Ok(Providers { by_name: by_name.collect(), return_url, timeout: self.timeout() })
     }
 }
 
@@ -258,6 +259,12 @@ impl Providers {
     pub fn of_plan(&self, plan: PlanName) -> impl Iterator<Item = ProviderName> {
         let open = move |entry: &Entry| entry.plans.is_empty() || entry.plans.contains(&plan);
         self.by_name.iter().filter(move |(_, entry)| open(entry)).map(|(name, _)| *name)
+    }
+
+    /// How long a provider may take to answer a call.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Where customers come back to from a provider's page.

@@ -31,6 +31,8 @@ pub struct Charge {
     pub amount: Option<Money>,
     /// When it began.
     pub created_at: Timestamp,
+    /// Until when somebody asks the provider, who is not to be joined.
+    pub asked_until: Option<Timestamp>,
     /// The provider's id of it, once it is known.
     pub reference: Option<String>,
     /// Where the customer confirms it.
@@ -177,7 +179,7 @@ async fn find(
     let rows = sqlx::query!(
         r#"SELECT id AS "id: ChargeId", invoice_id AS "invoice_id: InvoiceId", attempt, provider,
             payment_method_id AS "payment_method_id: PaymentMethodId", state, currency, amount_minor, created_at,
-            reference, action_url, decline_code, decline_hard
+            asked_until, reference, action_url, decline_code, decline_hard
         FROM charges
         WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id = $2) AND ($3::uuid IS NULL OR invoice_id = $3)
         ORDER BY attempt"#,
@@ -199,6 +201,7 @@ async fn find(
             status: status.ok_or(Error::Foreign("charges.state"))?,
             amount: row.amount_minor.map(|amount_minor| Money { amount_minor, currency }),
             created_at: row.created_at.to_jiff(),
+            asked_until: row.asked_until.map(|at| at.to_jiff()),
             reference: row.reference,
             action_url: row.action_url,
             decline: row.decline_code.map(|code| (code, row.decline_hard.unwrap_or(false))),
@@ -223,7 +226,8 @@ pub async fn of_key(tx: &mut TenantTx, key: ChargeKey) -> Result<ChargeId, Error
     Ok(id)
 }
 
-/// From now on it may have reached the provider, and is for this much, whatever becomes of the invoice.
+/// From now on it may have reached the provider, and is for this much, whatever becomes of the invoice. Until `asked_until`
+/// nobody else asks.
 ///
 /// # Errors
 /// When the database is gone.
@@ -231,14 +235,32 @@ pub async fn note_sent(
     tx: &mut TenantTx,
     id: ChargeId,
     amount: Money,
+    asked_until: Timestamp,
     now: Timestamp,
 ) -> Result<(), Error> {
     sqlx::query!(
-        "UPDATE charges SET amount_minor = $3, sent_at = $4 WHERE tenant_id = $1 AND id = $2 AND sent_at IS NULL",
+        "UPDATE charges SET amount_minor = coalesce(amount_minor, $3), sent_at = coalesce(sent_at, $4), asked_until = $5
+        WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id() as _,
         id as _,
         amount.amount_minor,
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        asked_until.to_sqlx() as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Whoever asked is done, whatever came of it.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn note_asked(tx: &mut TenantTx, id: ChargeId) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE charges SET asked_until = NULL WHERE tenant_id = $1 AND id = $2",
+        tx.tenant_id() as _,
+        id as _
     )
     .execute(tx.connection())
     .await?;

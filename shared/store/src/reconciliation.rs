@@ -181,11 +181,7 @@ pub async fn note_compared(
 ///
 /// # Errors
 /// When the database is gone or holds what this release does not know.
-pub async fn list(
-    tx: &mut ControlTx,
-    open: bool,
-    page: Page,
-) -> Result<Rows<Difference>, Error> {
+pub async fn list(tx: &mut ControlTx, open: bool, page: Page) -> Result<Rows<Difference>, Error> {
     let rows = find(tx, None, open, page.after, page.limit.probe()).await?;
     Ok(Rows::cut(rows, page.limit, |found| found.id.as_uuid()))
 }
@@ -278,11 +274,7 @@ pub async fn end(
 ///
 /// # Errors
 /// `NotFound` when no such payment is on record; when the database is gone.
-pub async fn adjust(
-    tx: &mut TenantTx,
-    found: &Difference,
-    now: Timestamp,
-) -> Result<(), Error> {
+pub async fn adjust(tx: &mut TenantTx, found: &Difference, now: Timestamp) -> Result<(), Error> {
     let invoice = sqlx::query_scalar!(
         r#"SELECT invoice_id AS "invoice_id: InvoiceId" FROM payments
         WHERE tenant_id = $1 AND provider = $2 AND reference = $3"#,
@@ -294,11 +286,8 @@ pub async fn adjust(
     .await?;
     let more = found.theirs_minor.unwrap_or(0) - found.ours_minor.unwrap_or(0);
     let cash = Provider::Through(found.provider).cash();
-    let (debit, credit) = if more > 0 {
-        (cash, LedgerAccount::Credit)
-    } else {
-        (LedgerAccount::BadDebt, cash)
-    };
+    let (debit, credit) =
+        if more > 0 { (cash, LedgerAccount::Credit) } else { (LedgerAccount::BadDebt, cash) };
     let posting = Posting::moved(found.currency, debit, credit, more.abs());
     ledger::post(tx, Booked::Repair(found.id), invoice, &posting, now).await
 }

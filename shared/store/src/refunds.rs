@@ -88,6 +88,8 @@ pub struct Refund {
     pub created_at: Timestamp,
     /// Whether it may have reached the provider.
     pub sent: bool,
+    /// Until when somebody asks the provider, who is not to be joined.
+    pub asked_until: Option<Timestamp>,
 }
 
 impl Refund {
@@ -262,7 +264,8 @@ pub async fn get(tx: &mut TenantTx, id: RefundId) -> Result<Refund, Error> {
     let row = sqlx::query!(
         r#"SELECT refunds.id AS "id: RefundId", payment_id AS "payment_id: PaymentId",
             invoice_id AS "invoice_id: InvoiceId", provider, payments.reference AS payment_reference,
-            refunds.currency, refunds.amount_minor, state, refunds.reference AS "reference?", created_at, sent_at
+            refunds.currency, refunds.amount_minor, state, refunds.reference AS "reference?", created_at, sent_at,
+            asked_until
         FROM refunds JOIN payments ON (payments.tenant_id, payments.id) = (refunds.tenant_id, payment_id)
         WHERE refunds.tenant_id = $1 AND refunds.id = $2"#,
         tx.tenant_id() as _,
@@ -282,6 +285,7 @@ pub async fn get(tx: &mut TenantTx, id: RefundId) -> Result<Refund, Error> {
         reference: row.reference,
         created_at: row.created_at.to_jiff(),
         sent: row.sent_at.is_some(),
+        asked_until: row.asked_until.map(|at| at.to_jiff()),
     })
 }
 
@@ -300,16 +304,37 @@ pub async fn get_for_update(tx: &mut TenantTx, id: RefundId) -> Result<Refund, E
     get(tx, id).await
 }
 
-/// From now on it may have reached the provider.
+/// Whoever asked is done, whatever came of it.
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn note_sent(tx: &mut TenantTx, id: RefundId, now: Timestamp) -> Result<(), Error> {
+pub async fn note_asked(tx: &mut TenantTx, id: RefundId) -> Result<(), Error> {
     sqlx::query!(
-        "UPDATE refunds SET sent_at = $3 WHERE tenant_id = $1 AND id = $2 AND sent_at IS NULL",
+        "UPDATE refunds SET asked_until = NULL WHERE tenant_id = $1 AND id = $2",
+        tx.tenant_id() as _,
+        id as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// From now on it may have reached the provider; until `asked_until` nobody else asks.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn note_sent(
+    tx: &mut TenantTx,
+    id: RefundId,
+    asked_until: Timestamp,
+    now: Timestamp,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE refunds SET sent_at = coalesce(sent_at, $3), asked_until = $4 WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id() as _,
         id as _,
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        asked_until.to_sqlx() as _
     )
     .execute(tx.connection())
     .await?;

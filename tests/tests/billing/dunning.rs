@@ -195,7 +195,10 @@ async fn what_is_too_little_to_charge_is_carried_forward_and_nobody_is_chased_fo
     assert_eq!((minor(paid, "amount"), minor(paid, "excess")), (9_910, 10));
     let id = little["id"].as_str().expect("an id");
     let little = life.see(&format!("/invoices/{id}")).await;
-    assert_eq!((&little["status"], &little["payments"][0]["provider"]), (&json!("Paid"), &json!("Balance")));
+    assert_eq!(
+        (&little["status"], &little["payments"][0]["provider"]),
+        (&json!("Paid"), &json!("Balance"))
+    );
     assert_eq!(life.see("/billing").await["balance"]["amount_minor"].as_i64().unwrap_or(0), 0);
     let none: Vec<Value> = Vec::new();
     assert_eq!(life.see("/audit-events?action=subscription.past_due").await["data"], json!(none));

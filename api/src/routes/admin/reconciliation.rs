@@ -98,7 +98,7 @@ pub(crate) async fn list_differences(
     query: Result<Query<DifferencesQuery>, QueryRejection>,
     PageQuery(page): PageQuery,
 ) -> Result<Json<List<DifferenceBody>>, Problem> {
-    let Query(query) = query.map_err(|error| malformed_query(&error))?;
+    let Query(query) = query.map_err(|_| malformed_query())?;
     let mut tx = app.store.control().await?;
 
     let rows = reconciliation::list(&mut tx, query.open.unwrap_or(false), page).await?;

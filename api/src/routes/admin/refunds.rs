@@ -129,7 +129,8 @@ pub(crate) async fn refund(
     let event = operator.event(&app, "payment.refunded", details);
     operator_events::record(&mut tx, &event).await?;
 
-    let response = first.answer(&app, &mut tx, StatusCode::CREATED, &RefundBody::new(begun)).await?;
+    let response =
+        first.answer(&app, &mut tx, StatusCode::CREATED, &RefundBody::new(begun)).await?;
     tx.commit().await?;
     Ok(response)
 }

@@ -1,11 +1,13 @@
 //! Carries an attempt out. What it asks for is fixed before it is asked, so that a repetition asks for the same; and a
 //! repetition looks first whether it was heard.
 
+use std::time::Duration;
+
 use domain::id::{ChargeId, InvoiceId, PaymentMethodId, TenantId};
 use domain::money::Money;
 use domain::payment::{Charge as Told, ChargeState, Decline, ProviderName};
 use domain::secret::Secret;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jobs::catalog::Payments;
 use jobs::{Options, enqueue};
 use payments::sandbox::Sandbox;
@@ -17,6 +19,17 @@ use super::{outcome_of, settle};
 use crate::app::App;
 use crate::jobs::billing::tenant_now;
 use crate::runtime::outcome::Outcome;
+
+/// Calls of one attempt, at most: to look it up, to ask, and to withdraw it.
+const CALLS_MAX: i32 = 6;
+
+/// How long whoever asks a provider asks alone: as long as all calls of an attempt may take.
+pub(super) fn alone(app: &App) -> SignedDuration {
+    SignedDuration::try_from(app.providers.timeout()).unwrap_or(SignedDuration::MAX) * CALLS_MAX
+}
+
+/// How soon it is looked whether somebody else is done asking.
+pub(super) const ASKED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Begins the next attempt to collect an invoice, with the job that carries it out; on a test clock it is carried out at
 /// once, as all that belongs to an instant. Nothing while one is under way, or where too little is due.
@@ -72,7 +85,7 @@ async fn carry_out_here(
     id: ChargeId,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let Some(sending) = prepare_in(app, tx, id, now).await? else { return Ok(()) };
+    let Ready::Send(sending) = prepare_in(app, tx, id, now).await? else { return Ok(()) };
     let told = Sandbox::decide(&sending.order(app));
     settle::settle(app, tx, id, &told, now).await
 }
@@ -107,9 +120,15 @@ impl Sending {
 pub(super) async fn charge(app: &App, tenant: TenantId, id: ChargeId) -> anyhow::Result<Outcome> {
     let mut tx = app.store.begin(tenant).await?;
     let now = tenant_now(app, &mut tx).await?;
-    let Some(sending) = prepare_in(app, &mut tx, id, now).await? else {
-        tx.commit().await?;
-        return Ok(Outcome::Done);
+    let sending = match prepare_in(app, &mut tx, id, now).await? {
+        Ready::Send(sending) => sending,
+        Ready::Nothing => {
+            tx.commit().await?;
+            return Ok(Outcome::Done);
+        }
+        Ready::Asked(pause) => {
+            return Ok(Outcome::RetryAfter(pause, "somebody else is asking".to_owned()));
+        }
     };
     // Before it is asked for: from here on a repetition looks it up.
     tx.commit().await?;
@@ -119,12 +138,15 @@ pub(super) async fn charge(app: &App, tenant: TenantId, id: ChargeId) -> anyhow:
         Some(provider) => ask(provider.as_ref(), &order, &sending).await,
         None => Ok(not_set_up(&order)),
     };
+    let mut tx = app.store.begin(tenant).await?;
+    charges::note_asked(&mut tx, id).await?;
     let told = match told {
         Ok(told) => told,
-        Err(error) => return outcome_of(error),
+        Err(error) => {
+            tx.commit().await?;
+            return outcome_of(error);
+        }
     };
-
-    let mut tx = app.store.begin(tenant).await?;
     let now = tenant_now(app, &mut tx).await?;
     settle::settle(app, &mut tx, id, &told, now).await?;
     if sending.superseded && told.state == ChargeState::Canceled {
@@ -161,17 +183,31 @@ fn not_set_up(order: &ChargeOrder<'_>) -> Told {
     Told { reference: order.key.idempotency_key(), amount: order.amount, state }
 }
 
-/// What is to be sent, marked as sent; `None` where there is nothing to do any more.
+/// Whether there is something to send.
+enum Ready {
+    /// This.
+    Send(Sending),
+    /// Not for so long: somebody else asks, or was killed while asking.
+    Asked(Duration),
+    /// Nothing any more.
+    Nothing,
+}
+
+/// What is to be sent, marked as sent.
 async fn prepare_in(
     app: &App,
     tx: &mut TenantTx,
     id: ChargeId,
     now: Timestamp,
-) -> anyhow::Result<Option<Sending>> {
+) -> anyhow::Result<Ready> {
     let running = subscriptions::get_for_update(tx).await?;
     let charge = charges::get_for_update(tx, id).await?;
     if !charge.status.is_under_way() {
-        return Ok(None);
+        return Ok(Ready::Nothing);
+    }
+    if let Some(until) = charge.asked_until.filter(|until| *until > now) {
+        let pause = Duration::try_from(until.duration_since(now))?;
+        return Ok(Ready::Asked(pause.min(ASKED_PAUSE)));
     }
     let repeated = charge.amount.is_some();
     let amount = match charge.amount {
@@ -181,18 +217,18 @@ async fn prepare_in(
             // It was paid otherwise, or withdrawn, before anything was sent.
             None => {
                 charges::withdraw(tx, id, now).await?;
-                return Ok(None);
+                return Ok(Ready::Nothing);
             }
         },
     };
-    charges::note_sent(tx, id, amount, now).await?;
+    charges::note_sent(tx, id, amount, now + alone(app), now).await?;
     let method = payment_methods::token(tx, &app.sealer, charge.payment_method_id).await?;
     let full = invoices::get(tx, charge.invoice_id).await?;
     let default = default_method(tx).await?;
     let superseded = charge.status == ChargeStatus::ActionRequired
         && running.pays_by.is_some()
         && default != Some(charge.payment_method_id);
-    Ok(Some(Sending {
+    Ok(Ready::Send(Sending {
         tenant_id: tx.tenant_id(),
         amount,
         method,

@@ -1,5 +1,7 @@
 //! Gives money back: it was taken from the balance when it was asked for, and is put there again if it does not arrive.
 
+use std::time::Duration;
+
 use domain::event::Action;
 use domain::id::{RefundId, TenantId};
 use domain::payment::{Refund as Told, RefundKey, RefundState};
@@ -10,6 +12,7 @@ use store::refunds::{self, Refund};
 use store::{TenantTx, subscriptions};
 use webhooks::events::billing::{PaymentData, PaymentRefunded};
 
+use super::charge::{ASKED_PAUSE, alone};
 use super::outcome_of;
 use crate::app::App;
 use crate::jobs::billing::{paid, tell, tenant_now};
@@ -21,8 +24,13 @@ pub(super) async fn refund(app: &App, tenant: TenantId, id: RefundId) -> anyhow:
     if !matches!(refund.state.as_str(), "Pending" | "Processing") {
         return Ok(Outcome::Done);
     }
+    let now = app.clock.now();
+    if let Some(until) = refund.asked_until.filter(|until| *until > now) {
+        let pause = Duration::try_from(until.duration_since(now))?.min(ASKED_PAUSE);
+        return Ok(Outcome::RetryAfter(pause, "somebody else is asking".to_owned()));
+    }
     // Before it is asked for: from here on a repetition looks it up.
-    refunds::note_sent(&mut tx, id, app.clock.now()).await?;
+    refunds::note_sent(&mut tx, id, now + alone(app), now).await?;
     tx.commit().await?;
 
     let told = match refund.provider().and_then(|name| app.providers.get(name)) {
@@ -37,10 +45,16 @@ pub(super) async fn refund(app: &App, tenant: TenantId, id: RefundId) -> anyhow:
             tracing::warn!(refund.id = %id, code, "the provider refuses a refund");
             Told { state: RefundState::Failed, ..by_hand(&refund) }
         }
-        Err(error) => return outcome_of(error),
+        Err(error) => {
+            let mut tx = app.store.begin(tenant).await?;
+            refunds::note_asked(&mut tx, id).await?;
+            tx.commit().await?;
+            return outcome_of(error);
+        }
     };
 
     let mut tx = app.store.begin(tenant).await?;
+    refunds::note_asked(&mut tx, id).await?;
     let now = tenant_now(app, &mut tx).await?;
     settle(app, &mut tx, id, &told, now).await?;
     tx.commit().await?;

@@ -399,7 +399,9 @@ fn a_payment_that_is_refused_for_good_is_not_said_to_be_tried_again() {
 #[test]
 fn payment_action() {
     let link = Some("https://bank.example.com/confirm".to_owned());
-    check(&PaymentAction::new(&member(), &invoice("Open"), link), &expect![[r#"
+    check(
+        &PaymentAction::new(&member(), &invoice("Open"), link),
+        &expect![[r#"
         Confirm the payment of invoice PT-000017 of Acme
 
         Hello Ada <b> Lovelace,
@@ -410,14 +412,17 @@ fn payment_action() {
 
         https://bank.example.com/confirm
 
-        Nothing is charged before you do."#]]);
+        Nothing is charged before you do."#]],
+    );
 }
 
 #[test]
 fn dunning() {
     use jobs::catalog::DunningStage;
     let said = |stage, link| Dunning::new(&member(), &invoice("Open"), stage, link);
-    check(&said(DunningStage::ReadOnly, link()), &expect![[r#"
+    check(
+        &said(DunningStage::ReadOnly, link()),
+        &expect![[r#"
         Acme can only be read until it is paid
 
         Hello Ada <b> Lovelace,
@@ -430,8 +435,11 @@ fn dunning() {
 
         https://app.example.com/account
 
-        Everything works again as soon as it is paid."#]]);
-    check(&said(DunningStage::BillingOnly, None), &expect![[r#"
+        Everything works again as soon as it is paid."#]],
+    );
+    check(
+        &said(DunningStage::BillingOnly, None),
+        &expect![[r#"
         Acme is suspended until it is paid
 
         Hello Ada <b> Lovelace,
@@ -441,8 +449,11 @@ fn dunning() {
         Until it is paid, the service is suspended. Your data is kept.
 
 
-        Everything works again as soon as it is paid."#]]);
-    check(&said(DunningStage::FinalNotice, None), &expect![[r#"
+        Everything works again as soon as it is paid."#]],
+    );
+    check(
+        &said(DunningStage::FinalNotice, None),
+        &expect![[r#"
         The subscription of Acme is about to end
 
         Hello Ada <b> Lovelace,
@@ -452,8 +463,11 @@ fn dunning() {
         If it is not paid in the next days, the subscription ends.
 
 
-        Everything works again as soon as it is paid."#]]);
-    check(&said(DunningStage::Ended, None), &expect![[r#"
+        Everything works again as soon as it is paid."#]],
+    );
+    check(
+        &said(DunningStage::Ended, None),
+        &expect![[r#"
         The subscription of Acme has ended
 
         Hello Ada <b> Lovelace,
@@ -463,7 +477,8 @@ fn dunning() {
         The subscription has ended for it, and the free plan follows. Your data is kept as the free plan keeps it.
 
 
-        What is still open can be paid at any time."#]]);
+        What is still open can be paid at any time."#]],
+    );
 }
 
 #[test]

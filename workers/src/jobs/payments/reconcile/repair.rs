@@ -25,7 +25,9 @@ pub(in crate::jobs::payments) async fn repair(
         return Ok(Outcome::Done);
     }
     let Some(tenant) = found.tenant_id else {
-        return Ok(Outcome::Discard("it is of no tenant of ours; it can only be accepted".to_owned()));
+        return Ok(Outcome::Discard(
+            "it is of no tenant of ours; it can only be accepted".to_owned(),
+        ));
     };
     match (found.what.as_str(), found.ours_minor) {
         (_, None) => settle_again(app, tenant, &found).await,
