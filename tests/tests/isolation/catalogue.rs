@@ -3,7 +3,7 @@
 use harness::{Servers, TestDatabase};
 
 /// Tables without row-level security, each for a reason that its migration states.
-pub(crate) const CONTROL_TABLES: [&str; 27] = [
+pub(crate) const CONTROL_TABLES: [&str; 29] = [
     "bank_entries",
     "bank_statements",
     "coupons",
@@ -20,6 +20,8 @@ pub(crate) const CONTROL_TABLES: [&str; 27] = [
     "policy_changes",
     "policy_feed",
     "provider_events",
+    "reconciliation_differences",
+    "reconciliations",
     "refresh_tokens",
     "sessions",
     "signing_keys",
@@ -293,12 +295,13 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
             "lock_due_subscriptions of pytake_billing search_path=pg_catalog, public",
             "lock_ending_trials of pytake_billing search_path=pg_catalog, public",
             "lock_expiring_methods of pytake_billing search_path=pg_catalog, public",
-            "lock_overdue_invoices of pytake_billing search_path=pg_catalog, public",
             "open_invoices_of_payer of pytake_billing search_path=pg_catalog, public",
+            "overdue_tenants of pytake_billing search_path=pg_catalog, public",
             "parked_subscriptions of pytake_billing search_path=pg_catalog, public",
             "pay_as_you_go_tenants of pytake_billing search_path=pg_catalog, public",
             "receivables of pytake_billing search_path=pg_catalog, public plan_cache_mode=force_custom_plan work_mem=128MB jit=off",
             "record_policy_change of pytake_owner search_path=pg_catalog, public",
+            "recorded_movements of pytake_billing search_path=pg_catalog, public",
             "recurring_revenue of pytake_billing search_path=pg_catalog, public",
             "recurring_subscriptions of pytake_billing search_path=pg_catalog, public",
             "release_webhooks of pytake_dispatch search_path=pg_catalog, public enable_seqscan=off",
