@@ -35,11 +35,16 @@ async fn audited(life: &Life, action: &str) -> usize {
     events["data"].as_array().expect("a list").len()
 }
 
-/// §2.9: finalised on 2 March at 10:00, the card fails; suspended on the 16th, a new card on the 20th.
+/// §2.9: a trial ends on 2 March at 10:00, the card fails; suspended on the 16th, a new card on the 20th.
 #[tokio::test]
 async fn a_card_that_fails_is_tried_for_fourteen_days_and_a_new_one_brings_the_service_back() {
-    let app = crate::life::start().await;
-    let life = failing(&app, "Pro", "card_declined", "2026-03-02T10:00:00Z").await;
+    let app = start().await;
+    let life = Life::begin(&app, "acme", "Pro", "2026-02-16T10:00:00Z").await;
+    let method = json!({ "payment_method": "card_declined" });
+    life.actor.put(&life.path("/payment-methods/default"), method).await.expect(200);
+    // The trial ends.
+    life.advance("2026-03-02T10:00:00Z").await;
+    assert_eq!(life.subscription().await["status"], "PastDue");
     assert_eq!(attempts(&life).await, ["Declined"]);
     app.mailbox().wait_for("owner@acme.example", "failed").await;
     let write = || async { life.actor.put(&life.path(""), json!({ "name": "Acme Ltd" })).await };
@@ -196,7 +201,6 @@ async fn what_is_too_little_to_charge_is_carried_forward_and_nobody_is_chased_fo
     assert_eq!(month["status"], "Paid", "{month}");
     let paid = &month["payments"][0];
     assert_eq!((minor(paid, "amount"), minor(paid, "excess")), (9_910, 10));
-    let id = little["id"].as_str().expect("an id");
     let little = life.see(&format!("/invoices/{id}")).await;
     assert_eq!(
         (&little["status"], &little["payments"][0]["provider"]),
