@@ -110,6 +110,8 @@ async fn the_control_tables_are_open_to_these_roles_only() {
     ));
     expect![[r#"
         [
+            "bank_entries: pytake_billing SELECT, pytake_operator INSERT+SELECT, pytake_worker INSERT+SELECT",
+            "bank_statements: pytake_operator INSERT+SELECT, pytake_worker INSERT+SELECT",
             "coupons: pytake_api SELECT, pytake_worker SELECT",
             "document_series: pytake_api INSERT+SELECT+UPDATE, pytake_operator INSERT+SELECT+UPDATE, pytake_worker INSERT+SELECT+UPDATE",
             "idempotency_keys: pytake_api INSERT+SELECT+UPDATE, pytake_operator INSERT+SELECT+UPDATE, pytake_worker DELETE+SELECT",
@@ -123,6 +125,7 @@ async fn the_control_tables_are_open_to_these_roles_only() {
             "platform_data_keys: pytake_api SELECT, pytake_worker SELECT",
             "policy_changes: pytake_edge_views SELECT",
             "policy_feed: pytake_edge_views SELECT",
+            "provider_events: pytake_api INSERT, pytake_worker DELETE+SELECT",
             "refresh_tokens: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "sessions: pytake_api DELETE+INSERT+SELECT+UPDATE",
             "signing_keys: pytake_api SELECT",
