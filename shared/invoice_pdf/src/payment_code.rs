@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn another_reader_reads_what_the_standard_wants() {
-        let code = code(&transfer("Pytake Gateway GmbH", "RF78PY2026000123"), due(1_234_50, "EUR"));
+        let code = code(&transfer("Pytake Gateway GmbH", "RF78PY2026000123"), due(123_450, "EUR"));
         let (text, level) = read(&code.unwrap());
         let expected = "BCD\n002\n1\nSCT\nCOBADEFFXXX\nPytake Gateway GmbH\nDE89370400440532013000\n\
             EUR1234.50\n\nRF78PY2026000123";

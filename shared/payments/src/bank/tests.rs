@@ -84,10 +84,8 @@ fn only_what_is_booked_counts_and_debits_are_only_summed() {
 
 #[test]
 fn a_batch_is_taken_apart_if_its_parts_add_up() {
-    let batch = |parts: &[i64]| Batch {
-        parts: parts.iter().copied().map(|minor| credit(minor)).collect(),
-        ..credit(900)
-    };
+    let batch =
+        |parts: &[i64]| Batch { parts: parts.iter().copied().map(credit).collect(), ..credit(900) };
     let of = |batch| entries(&File { entries: vec![batch], ..File::default() });
     let apart = of(batch(&[400, 500]));
     assert_eq!(apart.iter().map(|entry| entry.amount).collect::<Vec<_>>(), [eur(400), eur(500)]);

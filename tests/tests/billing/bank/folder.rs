@@ -1,8 +1,9 @@
 //! Statements that come as files in a folder: by workers, beside each other and killed in the middle.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use domain::clock::{Clock as _, SystemClock};
 use futures::future::join_all;
 use harness::{AppOptions, poll_async};
 use tempfile::TempDir;
@@ -29,7 +30,7 @@ fn put(folder: &Path, name: &str, content: &str) {
     let path = folder.join(name);
     std::fs::write(&path, content).expect("a file");
     let file = std::fs::File::options().write(true).open(&path).expect("the file");
-    file.set_modified(SystemTime::now() - Duration::from_secs(60)).expect("its time");
+    file.set_modified((SystemClock.now() - Duration::from_secs(60)).into()).expect("its time");
 }
 
 /// The names in a folder, in their order.
