@@ -135,7 +135,8 @@ $$;
 
 -- What was billed, taken back and collected in a range, by the plan that it was for: billed and taken back (credit notes
 -- and voided invoices) without tax, as revenue is; collected with it, as money is. `plan` NULL: lines that an operator
--- wrote, and money beyond what was due, which is in the customer's balance and for nothing yet.
+-- wrote, and money beyond what was due, which is in the customer's balance and for nothing yet; less what was spent of it,
+-- went back, or is held back.
 CREATE FUNCTION revenue_by_plan(since timestamptz, until timestamptz)
 RETURNS TABLE (currency text, plan text, billed_minor bigint, credited_minor bigint, collected_minor bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -191,6 +192,13 @@ BEGIN
         ) AS shares
         UNION ALL
         SELECT paid.currency, NULL, 0, 0, paid.excess FROM paid
+        UNION ALL
+        -- What went back, is held back, or was put right: money, and of no plan.
+        SELECT booked.currency, NULL, 0, 0, entries.amount_minor
+        FROM booked
+        JOIN ledger_entries AS entries ON (entries.tenant_id, entries.transaction_id) = (booked.tenant_id, booked.id)
+        WHERE booked.kind IN ('Refunded', 'RefundFailed', 'Dispute', 'DisputeWon', 'DisputeLost', 'Repair')
+            AND entries.account LIKE 'Cash%'
     )
     SELECT moves.currency, moves.plan, sum(moves.billed)::bigint, sum(moves.credited)::bigint,
         coalesce(sum(moves.collected), 0)::bigint

@@ -102,23 +102,17 @@ async fn who_never_pays_ends_on_the_free_plan_and_what_comes_late_is_taken_all_t
     life.advance("2026-04-01T09:59:59Z").await;
     assert_eq!(life.subscription().await["plan"], "Pro");
     app.mailbox().wait_for("owner@acme.example", "about to end").await;
-    life.advance("2026-04-01T10:00:00Z").await;
-    let shown = life.subscription().await;
-    assert_eq!((&shown["plan"], &shown["status"]), (&json!("Free"), &json!("Active")));
     // What was used until then is billed once its grace is over; nothing was.
     life.advance("2026-04-01T12:00:00Z").await;
+    let shown = life.subscription().await;
+    assert_eq!((&shown["plan"], &shown["status"]), (&json!("Free"), &json!("Active")));
     let all = life.invoices().await;
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(all[0]["status"], "Uncollectible");
     app.mailbox().wait_for("owner@acme.example", "has ended").await;
-    let open = poll_async(BOUND, async || {
-        (life.actor.get(&life.path("/users")).await.status == 200).then_some(())
-    });
-    assert!(open.await.is_some(), "the free plan is in service");
+    life.see("/users").await;
 
-    // A year later somebody pays after all.
-    life.advance("2027-04-01T10:00:00Z").await;
-    assert_eq!(life.invoices().await.len(), 1);
+    // Somebody pays after all.
     let id = all[0]["id"].as_str().expect("an id");
     let path = format!("/api/v1/admin/tenants/{}/invoices/{id}/payments", life.id);
     app.operator().post(&path, json!({ "reference": "late" })).await.expect(200);

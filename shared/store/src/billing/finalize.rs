@@ -2,7 +2,6 @@
 
 use billing::{Draft, Invoice, LedgerAccount, Posting, Recipient, compose};
 use domain::id::InvoiceId;
-use domain::payment::ProviderName;
 use domain::plan::PlanName;
 use jiff::{Timestamp, ToSpan};
 use jiff_sqlx::ToSqlx;
@@ -107,7 +106,8 @@ async fn issue(
         SET status = $3, number = $4, issued_on = $5, due_on = $6, finalized_at = $7, subtotal_minor = $8,
             discount_minor = $9, net_minor = $10, tax_minor = $11, total_minor = $12, credit_applied_minor = $13,
             tax_groups = $14, issuer = $15, customer = $16, ended_at = CASE WHEN $17 THEN $7::timestamptz END,
-            charged = $18
+            charged = EXISTS (SELECT FROM payment_methods AS methods
+                WHERE methods.tenant_id = $1 AND is_default AND provider IN ('Sandbox', 'Stripe', 'PayPal'))
         WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id() as _,
         id as _,
@@ -125,8 +125,7 @@ async fn issue(
         Json(&invoice.tax_groups) as _,
         Json(&terms.issuer) as _,
         Json(recipient) as _,
-        paid,
-        running.pays_by.is_some_and(ProviderName::pulls)
+        paid
     )
     .execute(tx.connection())
     .await?;

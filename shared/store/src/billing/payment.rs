@@ -121,8 +121,11 @@ pub async fn record(
         return Ok(Recorded::OtherCurrency);
     }
     // A charge that got through although its invoice was withdrawn is the customer's money: all of it goes to the balance.
+    // A transfer waits for an operator, who knows what else it may be for.
     let void = invoice.status == "Void";
-    let late = void && matches!(report.provider, Provider::Through(_)) && report.amount.is_some();
+    let charged =
+        matches!(report.provider, Provider::Through(name) if name != ProviderName::BankTransfer);
+    let late = void && charged && report.amount.is_some();
     if amount.amount_minor <= 0 || invoice.status == "Draft" || (void && !late) {
         return Ok(Recorded::NothingDue);
     }
