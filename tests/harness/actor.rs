@@ -13,6 +13,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 /// Fields of answers and requests whose values no log may hold.
 const SECRET_FIELDS: [&str; 5] =
     ["access_token", "refresh_token", "key", "password", "payment_method"];
+/// What stands for a way to pay on file in such a field, and may be known.
+const PUBLIC_ID: &str = "paymethod_";
 /// Shorter values would be found in logs by chance.
 const CANARY_LEN_MIN: usize = 8;
 
@@ -36,6 +38,7 @@ impl Canaries {
             Value::Object(fields) => {
                 for (name, value) in fields {
                     match value {
+                        Value::String(id) if id.starts_with(PUBLIC_ID) => {}
                         Value::String(secret) if SECRET_FIELDS.contains(&name.as_str()) => {
                             self.plant(secret);
                         }

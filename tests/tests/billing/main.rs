@@ -18,3 +18,4 @@ mod revenue_days;
 mod runs;
 mod shop;
 mod test_clock;
+mod ways_to_pay;

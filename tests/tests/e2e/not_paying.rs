@@ -41,7 +41,6 @@ async fn changes_are(edges: &[Actor], owner: &Owner, expected: &str) {
         });
         assert!(answered.await.is_some(), "edge {number}: never {expected}");
     }
-    println!("{expected} after {} ms", began.elapsed().as_millis());
     assert!(began.elapsed() < IN_FORCE_WITHIN);
 }
 

@@ -33,6 +33,7 @@ async fn an_upgrade_is_in_force_at_once() {
             "to_plan": "Enterprise"
           },
           "subscription": {
+            "access": "full",
             "billing_cycle": "Yearly",
             "cancels_at": null,
             "current_period_end": "<time>",
@@ -58,6 +59,7 @@ async fn an_upgrade_is_in_force_at_once() {
 fn expect_invoice(invoice: &serde_json::Value) {
     expect_test::expect![[r#"
         {
+          "attempts": [],
           "created_at": "<time>",
           "credit_applied": {
             "amount_minor": 0,
@@ -158,6 +160,7 @@ fn expect_invoice(invoice: &serde_json::Value) {
             "amount_minor": 0,
             "currency": "USD"
           },
+          "payment_reference": "RF94INV2026000001",
           "payments": [],
           "period_end": "<time>",
           "period_start": "<time>",

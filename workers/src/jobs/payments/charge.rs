@@ -186,7 +186,7 @@ fn not_set_up(order: &ChargeOrder<'_>) -> Told {
 /// Whether there is something to send.
 enum Ready {
     /// This.
-    Send(Sending),
+    Send(Box<Sending>),
     /// Not for so long: somebody else asks, or was killed while asking.
     Asked(Duration),
     /// Nothing any more.
@@ -228,7 +228,7 @@ async fn prepare_in(
     let superseded = charge.status == ChargeStatus::ActionRequired
         && running.pays_by.is_some()
         && default != Some(charge.payment_method_id);
-    Ok(Ready::Send(Sending {
+    Ok(Ready::Send(Box::new(Sending {
         tenant_id: tx.tenant_id(),
         amount,
         method,
@@ -236,7 +236,7 @@ async fn prepare_in(
         repeated,
         superseded,
         charge,
-    }))
+    })))
 }
 
 /// The way to pay that is charged now.
