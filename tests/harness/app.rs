@@ -34,6 +34,9 @@ pub const PASSWORD: &str = "correct horse battery staple 7";
 /// The name under which a second edge runs.
 pub const SECOND_EDGE: &str = "pytake-proxy-2";
 
+/// The name under which second workers run.
+pub const SECOND_WORKERS: &str = "pytake-workers-2";
+
 /// What differs from the usual.
 #[derive(Debug, Clone, Default)]
 pub struct AppOptions {
@@ -259,6 +262,15 @@ impl App {
         self.run(SECOND_EDGE);
         self.wait_until_ready().await;
         format!("http://{address}")
+    }
+
+    /// Starts second workers beside the first, and waits until they are ready.
+    ///
+    /// # Panics
+    /// When they do not become ready.
+    pub async fn more_workers(&mut self) {
+        self.run(SECOND_WORKERS);
+        self.wait_until_ready().await;
     }
 
     /// Someone without any credential.

@@ -32,12 +32,14 @@ mod worker_kills;
 mod workspace;
 
 pub mod billing_world;
+pub mod fake;
+pub mod stripe_simulator;
 pub mod trial_jobs;
 
 pub use account::place_for_servers;
 pub use actor::{Actor, Owner};
 pub use answer::Answer;
-pub use app::{App, AppOptions, PASSWORD, SECOND_EDGE};
+pub use app::{App, AppOptions, PASSWORD, SECOND_EDGE, SECOND_WORKERS};
 pub use application::{Application, routes_with};
 pub use couriers::{CourierOptions, Couriers, Publisher, Wanted};
 pub use database::{Access, TestDatabase};

@@ -104,7 +104,7 @@ pub async fn keep(tx: &mut ControlTx, found: &Difference) -> Result<(), Error> {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (provider, what, reference) DO UPDATE
         SET ours_minor = excluded.ours_minor, theirs_minor = excluded.theirs_minor, state = 'Open', ended_at = NULL
-        WHERE reconciliation_differences.state = 'Matched' OR (reconciliation_differences.state = 'Open'
+        WHERE reconciliation_differences.state = 'Matched' OR (reconciliation_differences.state IN ('Open', 'Repaired')
             AND (reconciliation_differences.ours_minor, reconciliation_differences.theirs_minor)
                 IS DISTINCT FROM (excluded.ours_minor, excluded.theirs_minor))",
         found.id as _,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{App, Running, SECOND_EDGE};
+use super::{App, Running, SECOND_EDGE, SECOND_WORKERS};
 use crate::actor::Actor;
 use crate::environment::settings_variables;
 use crate::leash::{Spawn, tail};
@@ -19,7 +19,7 @@ impl App {
         let metrics = reserve().expect("a port");
         let role = match name {
             "pytake-api" => "pytake_api",
-            "pytake-workers" => "pytake_worker",
+            "pytake-workers" | SECOND_WORKERS => "pytake_worker",
             _ => "pytake_edge",
         };
         let database_url = match &self.cable {
@@ -43,7 +43,11 @@ impl App {
             };
             ("PYTAKE_OPERATOR__DATABASE_URL", url)
         });
-        let binary = if second.is_some() { "pytake-proxy" } else { name };
+        let binary = match name {
+            SECOND_EDGE => "pytake-proxy",
+            SECOND_WORKERS => "pytake-workers",
+            name => name,
+        };
         let leash = Spawn::new(program(binary).expect("built programs"), self.log(name))
             .without(settings_variables())
             .variables(self.settings())

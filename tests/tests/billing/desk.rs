@@ -153,7 +153,7 @@ const FAULTS: &str = "
     GROUP BY booked.cash HAVING coalesce(sum(payments.amount_minor), 0) <> booked.cash";
 
 /// As a replica: what never changes is what programs write, and not when it is that they wrote it.
-const AGE: &str = "
+pub(crate) const AGE: &str = "
     BEGIN;
     SET LOCAL session_replication_role = replica;
     SET LOCAL TIME ZONE 'UTC';

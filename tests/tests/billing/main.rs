@@ -7,6 +7,7 @@ mod coupons_and_taxes;
 mod desk;
 mod documents;
 mod dunning;
+mod histories;
 mod kept;
 mod late_use;
 mod life;

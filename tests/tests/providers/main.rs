@@ -2,7 +2,6 @@
 //! call to Stripe held against its own description, and a stateful Stripe of others'.
 
 mod conformance;
-mod fake;
 mod faults;
 mod localstripe;
 mod openapi;
@@ -10,3 +9,5 @@ mod paypal;
 mod replay;
 mod stripe;
 mod subject;
+
+use harness::fake;

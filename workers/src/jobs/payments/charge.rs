@@ -139,6 +139,8 @@ pub(super) async fn charge(app: &App, tenant: TenantId, id: ChargeId) -> anyhow:
         None => Ok(not_set_up(&order)),
     };
     let mut tx = app.store.begin(tenant).await?;
+    // Locked first, as by whoever settles it for a webhook meanwhile: the other way round both would wait for each other.
+    subscriptions::get_for_update(&mut tx).await?;
     charges::note_asked(&mut tx, id).await?;
     let told = match told {
         Ok(told) => told,

@@ -54,6 +54,8 @@ pub(super) async fn refund(app: &App, tenant: TenantId, id: RefundId) -> anyhow:
     };
 
     let mut tx = app.store.begin(tenant).await?;
+    // Locked first, as by whoever settles it for a webhook meanwhile: the other way round both would wait for each other.
+    subscriptions::get_for_update(&mut tx).await?;
     refunds::note_asked(&mut tx, id).await?;
     let now = tenant_now(app, &mut tx).await?;
     settle(app, &mut tx, id, &told, now).await?;

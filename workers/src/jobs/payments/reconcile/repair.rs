@@ -1,11 +1,13 @@
 //! An operator had a difference repaired: the books follow what the provider says, by balanced entries, once.
 //!
-//! What is on record nowhere here is read from the provider again and settled as if a webhook had told of it. Where both
-//! know of a payment and differ, the difference is booked: more is in the customer's credit, less is a loss.
+//! What is on record nowhere here is read from the provider again and settled as if a webhook had told of it, and so is a
+//! refund that came back or a dispute that was won. Where both know of a payment and differ, the difference is booked: more
+//! is in the customer's credit, less is a loss.
 
 use domain::event::Action;
 use domain::id::{DifferenceId, TenantId};
-use payments::About;
+use domain::payment::{DisputeState, RefundState};
+use payments::{About, Fact};
 use serde_json::json;
 use store::reconciliation::{self, Difference, Ending};
 
@@ -30,12 +32,18 @@ pub(in crate::jobs::payments) async fn repair(
         ));
     };
     match (found.what.as_str(), found.ours_minor) {
-        (_, None) => settle_again(app, tenant, &found).await,
         ("Payment", Some(_)) => adjust(app, tenant, &found).await,
-        _ => Ok(Outcome::Discard(
-            "what is on record of a refund or dispute is not taken back by itself; accept it once it is explained"
-                .to_owned(),
-        )),
+        _ => settle_again(app, tenant, &found).await,
+    }
+}
+
+/// Whether the money of a refund or dispute is there again: the bank sent it back, or the dispute was won. That is how
+/// what is on record of it comes to be nowhere at the provider.
+fn is_undone(fact: &Fact) -> bool {
+    match fact {
+        Fact::Refund(_, refund) => refund.state == RefundState::Failed,
+        Fact::Dispute(_, dispute) => dispute.state == DisputeState::Won,
+        Fact::Charge(..) | Fact::Method(..) => false,
     }
 }
 
@@ -56,6 +64,12 @@ async fn settle_again(app: &App, tenant: TenantId, found: &Difference) -> anyhow
     let Some(fact) = fact.filter(|fact| event::tenant_of(fact) == tenant) else {
         return Ok(Outcome::Discard("the provider does not know it as one of ours".to_owned()));
     };
+    // Noted as repaired it would not be looked at again.
+    if found.ours_minor.is_some() && !is_undone(&fact) {
+        return Ok(Outcome::Discard(
+            "the provider says of it what is on record; accept it once it is explained".to_owned(),
+        ));
+    }
     let mut tx = app.store.begin(tenant).await?;
     let now = tenant_now(app, &mut tx).await?;
     event::apply(app, &mut tx, found.provider, fact, now).await?;

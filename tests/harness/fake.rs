@@ -12,18 +12,23 @@ use url::form_urlencoded;
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) query: Vec<(String, String)>,
+pub struct Request {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// Decoded.
+    pub query: Vec<(String, String)>,
     /// Names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    /// As it came.
+    pub body: Vec<u8>,
 }
 
 /// How it is answered.
 #[derive(Debug, Clone)]
-pub(crate) enum Reply {
+pub enum Reply {
+    /// Status, headers, body.
     Answer(u16, Vec<(String, String)>, Vec<u8>),
     /// The connection stays, and nothing comes.
     Silence,
@@ -32,26 +37,33 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    pub(crate) fn json(status: u16, body: &Value) -> Self {
+    /// An answer in JSON.
+    #[must_use]
+    pub fn json(status: u16, body: &Value) -> Self {
         let kind = ("content-type".to_owned(), "application/json".to_owned());
         Self::Answer(status, vec![kind], body.to_string().into_bytes())
     }
 }
 
-pub(crate) type Answering = Pin<Box<dyn Future<Output = Reply> + Send>>;
+/// What a function of a fake gives.
+pub type Answering = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 impl Request {
-    pub(crate) fn header(&self, name: &str) -> &str {
+    /// A header's value, or nothing.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
     /// The fields of a form, as it is written.
-    pub(crate) fn form(&self) -> Vec<(String, String)> {
+    #[must_use]
+    pub fn form(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(&self.body).into_owned().collect()
     }
 
     /// The body as JSON; a form as an object of its fields.
-    pub(crate) fn content(&self) -> Value {
+    #[must_use]
+    pub fn content(&self) -> Value {
         if self.header("content-type") == "application/x-www-form-urlencoded" {
             let fields = self.form().into_iter().map(|(name, value)| (name, Value::String(value)));
             return Value::Object(fields.collect::<Map<_, _>>());
@@ -61,9 +73,10 @@ impl Request {
 }
 
 /// Serves until the runtime ends.
-pub(crate) async fn serve(
-    answer: impl Fn(Request) -> Answering + Send + Sync + 'static,
-) -> SocketAddr {
+///
+/// # Panics
+/// When there is no port to be had.
+pub async fn serve(answer: impl Fn(Request) -> Answering + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let answer = Arc::new(answer);

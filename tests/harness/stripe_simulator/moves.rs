@@ -1,0 +1,111 @@
+//! What happens at the simulator by itself: banks decide, owners confirm, payers dispute.
+
+use serde_json::json;
+
+use super::objects::{Dispute, Status};
+use super::world::World;
+
+impl World {
+    /// Something of a tenant's that is waited for is decided, or something paid is disputed.
+    pub(super) fn moves(&mut self, tenant: &str, choice: u32) {
+        let luck = choice % 100 / 10;
+        match choice % 10 {
+            0..=3 => {
+                let waiting = |intent: &&super::objects::Intent| {
+                    intent.is_of(tenant)
+                        && matches!(intent.status, Status::Processing | Status::NeedsAction)
+                };
+                let found = self.intents.iter().find(waiting).map(|intent| intent.id.clone());
+                let Some(place) = found.and_then(|id| self.place(&id)) else { return };
+                self.decide(place, luck < 7);
+            }
+            4 | 5 => self.dispute(tenant),
+            6 | 7 => {
+                let open = self.disputes.iter().position(|dispute| {
+                    dispute.status == "needs_response" && self.is_of(&dispute.intent, tenant)
+                });
+                if let Some(place) = open {
+                    self.close(place, luck < 5);
+                }
+            }
+            _ => {
+                let found = self.refunds.iter().position(|refund| {
+                    self.is_of(&refund.intent, tenant)
+                        && (refund.status == "pending" || refund.status == "succeeded" && luck == 0)
+                });
+                if let Some(place) = found {
+                    self.end_refund(place, luck > 2);
+                }
+            }
+        }
+    }
+
+    fn is_of(&self, intent: &str, tenant: &str) -> bool {
+        self.place(intent).is_some_and(|place| self.intents[place].is_of(tenant))
+    }
+
+    fn decide(&mut self, place: usize, well: bool) {
+        if well {
+            self.captured(place);
+        } else {
+            let code = match self.intents[place].status {
+                Status::NeedsAction => "payment_intent_authentication_failure",
+                _ => "card_declined",
+            };
+            let why = json!({ "type": "card_error", "code": code, "message": "simulated" });
+            let _ = self.declined(place, why);
+        }
+    }
+
+    /// The payer disputes a payment: all that is left of it is held back.
+    fn dispute(&mut self, tenant: &str) {
+        let paid = self.intents.iter().rev().find(|intent| {
+            intent.is_of(tenant)
+                && intent.status == Status::Succeeded
+                && self.disputes.iter().all(|dispute| dispute.intent != intent.id)
+        });
+        let Some(intent) = paid else { return };
+        let (intent, currency) = (intent.id.clone(), intent.currency.clone());
+        let amount = self.booked(&intent).kept();
+        if amount <= 0 {
+            return;
+        }
+        let (id, created) = (self.new_id("dp"), Self::now());
+        let dispute = Dispute { id, intent, amount, currency, status: "needs_response", created };
+        let shown = dispute.shown(None);
+        self.disputes.push(dispute);
+        self.happened("charge.dispute.created", shown);
+    }
+
+    fn close(&mut self, place: usize, won: bool) {
+        self.disputes[place].status = if won { "won" } else { "lost" };
+        let shown = self.disputes[place].shown(None);
+        self.happened("charge.dispute.closed", shown);
+    }
+
+    fn end_refund(&mut self, place: usize, well: bool) {
+        self.refunds[place].status = if well { "succeeded" } else { "failed" };
+        let shown = self.refunds[place].shown();
+        self.happened("refund.updated", shown);
+    }
+
+    /// Nothing is waited for any more.
+    pub(super) fn settles_all(&mut self, choice: u32) {
+        let luck = |place: usize| (choice >> (place % 29)) & 3 != 0;
+        for place in 0..self.intents.len() {
+            if matches!(self.intents[place].status, Status::Processing | Status::NeedsAction) {
+                self.decide(place, luck(place));
+            }
+        }
+        for place in 0..self.refunds.len() {
+            if self.refunds[place].status == "pending" {
+                self.end_refund(place, luck(place));
+            }
+        }
+        for place in 0..self.disputes.len() {
+            if self.disputes[place].status == "needs_response" && luck(place) {
+                self.close(place, luck(place + 1));
+            }
+        }
+    }
+}
