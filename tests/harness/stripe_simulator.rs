@@ -21,7 +21,7 @@ pub use objects::Card;
 use crate::fake;
 use faults::Fault;
 use hooks::Hooks;
-use world::World;
+use world::{Kept, World};
 
 /// The key that it is called with.
 pub const SECRET_KEY: &str = "sk_test_simulated_4eC39HqLyjWDarjtT1zdp7dc";
@@ -115,9 +115,9 @@ impl StripeSimulator {
         self.shared.world().faults
     }
 
-    /// A day and more has passed: keys are forgotten.
+    /// A day and more has passed: keys are forgotten, but not those of calls that are under way.
     pub fn forgets_keys(&self) {
-        self.shared.world().keys.clear();
+        self.shared.world().keys.retain(|_, kept| matches!(kept, Kept::UnderWay));
     }
 
     /// All that there is becomes older.

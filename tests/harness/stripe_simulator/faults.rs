@@ -22,7 +22,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// By a throw of `0..100`; most calls go well.
+    /// By a throw of a die; most calls go well.
     pub(super) const fn thrown(dice: u32) -> Option<Self> {
         Some(match dice {
             0..3 => Self::Limited,

@@ -8,35 +8,25 @@ use super::world::World;
 impl World {
     /// Something of a tenant's that is waited for is decided, or something paid is disputed.
     pub(super) fn moves(&mut self, tenant: &str, choice: u32) {
-        let luck = choice % 100 / 10;
-        match choice % 10 {
-            0..=3 => {
-                let waiting = |intent: &&super::objects::Intent| {
-                    intent.is_of(tenant)
-                        && matches!(intent.status, Status::Processing | Status::NeedsAction)
-                };
-                let found = self.intents.iter().find(waiting).map(|intent| intent.id.clone());
-                let Some(place) = found.and_then(|id| self.place(&id)) else { return };
-                self.decide(place, luck < 7);
-            }
-            4 | 5 => self.dispute(tenant),
-            6 | 7 => {
-                let open = self.disputes.iter().position(|dispute| {
-                    dispute.status == "needs_response" && self.is_of(&dispute.intent, tenant)
-                });
-                if let Some(place) = open {
-                    self.close(place, luck < 5);
-                }
-            }
-            _ => {
-                let found = self.refunds.iter().position(|refund| {
-                    self.is_of(&refund.intent, tenant)
-                        && (refund.status == "pending" || refund.status == "succeeded" && luck == 0)
-                });
-                if let Some(place) = found {
-                    self.end_refund(place, luck > 2);
-                }
-            }
+        let (which, luck) = (choice % 16, choice / 16 % 10);
+        let waiting = self.intents.iter().position(|intent| {
+            intent.is_of(tenant)
+                && matches!(intent.status, Status::Processing | Status::NeedsAction)
+        });
+        let open = self.disputes.iter().position(|dispute| {
+            dispute.status == "needs_response" && self.is_of(&dispute.intent, tenant)
+        });
+        let back = self.refunds.iter().position(|refund| {
+            self.is_of(&refund.intent, tenant)
+                // Banks send back, now and then, what has arrived.
+                && (refund.status == "pending" || refund.status == "succeeded" && luck == 0)
+        });
+        match (which, waiting, open, back) {
+            (0..9, Some(place), ..) => self.decide(place, luck < 7),
+            (0..12, _, Some(place), _) => self.close(place, luck < 5),
+            (0..14, .., Some(place)) => self.end_refund(place, luck > 2),
+            (12.., ..) => self.dispute(tenant),
+            _ => {}
         }
     }
 

@@ -20,6 +20,12 @@ use sqlx::postgres::PgPoolOptions;
 
 use crate::desk::{AGE, Desk};
 
+/// How many days may pass at once: some, until a retry, or a whole month. Not as many as a month has: a period may not
+/// take the place of the one before.
+const DAYS: [i64; 8] = [1, 1, 2, 3, 5, 8, 16, 33];
+/// How long jobs are waited for before days pass. Some are under way then, as they would be.
+const SETTLED_WITHIN: Duration = Duration::from_millis(1500);
+
 /// Tenants that live at the same time.
 const AT_ONCE: usize = 8;
 
@@ -33,8 +39,8 @@ struct Scale {
     rounds: u64,
 }
 
-const SMALL: Scale = Scale { batches: 1, tenants: 12, rounds: 6 };
-const FULL: Scale = Scale { batches: 20, tenants: 50, rounds: 8 };
+const SMALL: Scale = Scale { batches: 1, tenants: 12, rounds: 8 };
+const FULL: Scale = Scale { batches: 10, tenants: 100, rounds: 10 };
 
 /// A tenant, and what it does.
 struct History {
@@ -105,15 +111,16 @@ impl Stage {
         stripe.tells(&desk.app.url());
         let url = desk.app.database().url();
         let database = PgPoolOptions::new().max_connections(4).connect(&url).await.expect("a pool");
-        let mut histories = Vec::new();
-        for seed in seed..seed + tenants {
+        let begin = async |seed: u64| {
             let owner = desk.app.tenant(&format!("history-{seed}"), "Pro").await;
             let mut dice = StdRng::seed_from_u64(seed);
             let card = stripe.card(any_card(&mut dice));
             let wish = json!({ "new_plan": "Pro", "payment_method": card });
             owner.post(&owner.path("/upgrade"), wish).await.expect(200);
-            histories.push(History { seed, owner, dice });
-        }
+            History { seed, owner, dice }
+        };
+        let begun = stream::iter(seed..seed + tenants).map(begin).buffered(AT_ONCE);
+        let histories = begun.collect().await;
         let operator = desk.operator.clone();
         let dice = StdRng::seed_from_u64(!seed);
         Self { desk, operator, stripe, database, histories, dice }
@@ -140,24 +147,41 @@ impl Stage {
             }
         };
         tokio::join!(lives, killing);
-        let days = self.dice.random_range(1..8);
+        self.settle_down().await;
+        let days = DAYS[self.dice.random_range(0..DAYS.len())];
         self.pass(days).await;
+    }
+
+    /// What is due is done, or not all of it.
+    async fn settle_down(&self) {
+        let due = "SELECT count(*) FROM apalis.jobs WHERE job_type IN ('billing', 'payments') AND run_at <= now()
+            AND (status IN ('Pending', 'Queued', 'Running') OR (status = 'Failed' AND attempts < max_attempts))";
+        let done = harness::poll_async(SETTLED_WITHIN, async || {
+            (self.count(due).await == 0).then_some(())
+        });
+        let _ = done.await;
     }
 
     /// Days pass, for us and the provider.
     async fn pass(&self, days: i64) {
-        let age = AGE.replace("{days}", &days.to_string());
+        // In the order in which workers lock.
+        let first = "BEGIN; SELECT FROM subscriptions FOR UPDATE;";
+        let age = AGE.replacen("BEGIN;", first, 1).replace("{days}", &days.to_string());
         self.alter(&age).await;
         let chased = format!(
-            "UPDATE dunning_cases SET began_at = began_at - interval '{days} days', next_at = next_at - interval '{days} days',
+            "BEGIN;
+            SELECT FROM subscriptions FOR UPDATE;
+            UPDATE dunning_cases SET began_at = began_at - interval '{days} days', next_at = next_at - interval '{days} days',
                 paused_at = paused_at - interval '{days} days';
             UPDATE charges SET created_at = created_at - interval '{days} days', sent_at = sent_at - interval '{days} days',
                 settled_at = settled_at - interval '{days} days';
             UPDATE refunds SET created_at = created_at - interval '{days} days';
             UPDATE disputes SET opened_at = opened_at - interval '{days} days';
-            UPDATE subscriptions SET parked_at = NULL, parked_reason = NULL"
+            UPDATE subscriptions SET parked_at = NULL, parked_reason = NULL;
+            COMMIT"
         );
         self.alter(&chased).await;
+        self.alter(quiet::HURRY).await;
         self.stripe.ages(days * 24 * 3600);
         self.stripe.forgets_keys();
         for job in [("billing", "run"), ("billing", "dun"), ("payments", "poll")] {

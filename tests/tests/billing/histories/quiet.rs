@@ -2,7 +2,6 @@
 
 use domain::id::DifferenceId;
 use harness::poll_async;
-use rand::Rng as _;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -19,7 +18,7 @@ const TO_DO: &str = "
         AND (status IN ('Pending', 'Queued', 'Running') OR (status = 'Failed' AND attempts < max_attempts))";
 
 /// Those that wait for their next attempt wait no longer; the pause of a call under way is in `asked_until`.
-const HURRY: &str = "
+pub(super) const HURRY: &str = "
     UPDATE apalis.jobs SET run_at = now() WHERE job_type IN ('billing', 'payments') AND run_at > now()
         AND (status = 'Pending' OR (status = 'Failed' AND attempts < max_attempts))";
 
@@ -35,26 +34,27 @@ const OLD: &str = "
 impl Stage {
     pub(super) async fn quiet(&mut self) {
         self.stripe.misbehaves(false);
-        for name in ["pytake-workers", harness::SECOND_WORKERS] {
-            // Killed in the last round, maybe.
-            let _ = self.desk.app.process(name);
-        }
+        // Workers may have been killed just now.
         self.desk.app.ready().await;
         for _ in 0..DECISIONS_MAX {
             self.stripe.forgets_keys();
-            self.idle().await;
+            self.looked_up().await;
             self.stripe.settles_all();
             self.stripe.tells_all_again().await;
-            self.idle().await;
-            self.alter(OLD).await;
-            self.stripe.ages(2 * 3600);
-            self.enqueue(("payments", "poll")).await;
-            self.idle().await;
+            self.looked_up().await;
             if self.count(UNDER_WAY).await == 0 {
                 break;
             }
         }
         self.reconciled().await;
+    }
+
+    /// What is under way is looked up: a dispute may wait for the payment of which no webhook told.
+    async fn looked_up(&self) {
+        self.alter(OLD).await;
+        self.stripe.ages(2 * 3600);
+        self.enqueue(("payments", "poll")).await;
+        self.idle().await;
     }
 
     pub(super) async fn count(&self, sql: &str) -> i64 {
@@ -67,7 +67,7 @@ impl Stage {
         let mut turn = 0_u32;
         let mut tried = move || {
             turn += 1;
-            turn % 100 == 1
+            turn % 200 == 1
         };
         let hurry = std::cell::RefCell::new(&mut tried);
         let done = poll_async(BOUND, async || {
@@ -115,6 +115,5 @@ impl Stage {
         self.idle().await;
         self.enqueue(("payments", "reconcile")).await;
         self.idle().await;
-        let _ = self.dice.random::<u32>();
     }
 }
