@@ -16,6 +16,8 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 pub use book::Booked;
+pub use faults::Hold;
+pub use hooks::stripe_signature;
 pub use objects::Card;
 
 use crate::fake;
@@ -95,6 +97,17 @@ impl StripeSimulator {
     /// Whether calls and webhooks go wrong.
     pub fn misbehaves(&self, faulty: bool) {
         self.shared.world().faulty = faulty;
+    }
+
+    /// Holds new charges up, or lets them go.
+    pub fn holds(&self, hold: Option<Hold>) {
+        self.shared.world().hold = hold;
+    }
+
+    /// How many were held up.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.shared.world().held
     }
 
     /// What the script in the browser gives for a new card.

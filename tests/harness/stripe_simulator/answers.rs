@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::world::{Answered, Kept, World, metadata, missing, refuse};
-use super::{Fault, SECRET_KEY, Shared};
+use super::{Fault, Hold, SECRET_KEY, Shared};
 use crate::fake::{Reply, Request};
 
+/// How often it is looked whether charges are let go.
+const HELD_UP: Duration = Duration::from_millis(20);
 /// Within what a caller waits.
 const SLOW: Duration = Duration::from_millis(300);
 /// Longer than a caller waits that gives it a second.
@@ -40,6 +42,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Reply {
         }
         shared.world().keys.insert(key.to_owned(), Kept::UnderWay);
     }
+    let charges = request.method == "POST" && request.path == "/v1/payment_intents";
+    if charges {
+        held_up(shared, Hold::Before).await;
+    }
     match fault {
         Some(Fault::Slow) => tokio::time::sleep(SLOW).await,
         Some(Fault::Late) => tokio::time::sleep(LATE).await,
@@ -58,10 +64,24 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Reply {
         shared.world().keys.insert(key.to_owned(), kept);
     }
     shared.tell();
+    if charges {
+        held_up(shared, Hold::After).await;
+    }
     match fault {
         Some(Fault::HangsUp) => Reply::HangUp,
         Some(Fault::Silent) => Reply::Silence,
         _ => reply(answered),
+    }
+}
+
+/// Waits here while charges are held up so.
+async fn held_up(shared: &Shared, hold: Hold) {
+    let is_held = || shared.world().hold == Some(hold);
+    if is_held() {
+        shared.world().held += 1;
+    }
+    while is_held() {
+        tokio::time::sleep(HELD_UP).await;
     }
 }
 

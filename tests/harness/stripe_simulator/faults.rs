@@ -37,3 +37,12 @@ impl Fault {
         })
     }
 }
+
+/// Where a new charge is held up, until it is let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Nothing of it is done.
+    Before,
+    /// It is done, and nothing is said.
+    After,
+}

@@ -27,6 +27,15 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How Stripe signs a body at a time, in seconds.
+#[must_use]
+pub fn stripe_signature(secret: &str, at: i64, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = hmac::sign(&key, &[at.to_string().as_bytes(), b".", body].concat());
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={at},v1={hex}")
+}
+
 impl Hooks {
     pub(super) fn tells(&self, edge: &str) {
         edge.clone_into(&mut hold(&self.edge));
@@ -39,13 +48,11 @@ impl Hooks {
             "id": event.id, "object": "event", "type": event.kind, "data": { "object": event.object },
         });
         let (body, at) = (body.to_string(), World::now());
-        let key = hmac::Key::new(hmac::HMAC_SHA256, WEBHOOK_SECRET.as_bytes());
-        let tag = hmac::sign(&key, format!("{at}.{body}").as_bytes());
-        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = stripe_signature(WEBHOOK_SECRET, at, body.as_bytes());
         let request = self
             .http
             .post(format!("{edge}/hooks/stripe"))
-            .header("stripe-signature", format!("t={at},v1={hex}"))
+            .header("stripe-signature", signature)
             .header("content-type", "application/json")
             .body(body);
         request.send().await.is_ok_and(|answer| answer.status().is_success())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
+use super::faults::Hold;
 use super::objects::{Card, Dispute, Intent, Metadata, Method, Refund, Status};
 
 /// What is kept under an idempotency key.
@@ -26,6 +27,10 @@ pub(super) struct Event {
 
 #[derive(Debug, Default)]
 pub(super) struct World {
+    /// Charges are held up so.
+    pub(super) hold: Option<Hold>,
+    /// How many were.
+    pub(super) held: u64,
     pub(super) faulty: bool,
     pub(super) faults: u64,
     pub(super) keys: BTreeMap<String, Kept>,
