@@ -139,6 +139,7 @@ CREATE TABLE disputes (
     CONSTRAINT disputes_once UNIQUE (tenant_id, reference),
     CONSTRAINT disputes_closed_has_time CHECK ((state = 'Open') = (closed_at IS NULL))
 );
+CREATE INDEX disputes_open ON disputes (id) WHERE state = 'Open';
 CREATE INDEX disputes_by_payment ON disputes (tenant_id, payment_id);
 CALL protect_tenant_table('disputes');
 GRANT SELECT, INSERT, UPDATE ON disputes TO pytake_worker;
@@ -186,12 +187,13 @@ GRANT SELECT, INSERT ON dunning_steps TO pytake_worker;
 GRANT SELECT ON dunning_steps TO pytake_api;
 
 -- For runs over all tenants.
-GRANT SELECT ON charges, refunds, dunning_cases, disputes, payment_methods TO pytake_billing;
+GRANT SELECT ON charges, refunds, dunning_cases, disputes, payment_methods, payments TO pytake_billing;
 GRANT UPDATE (next_step) ON dunning_cases TO pytake_billing;
 GRANT UPDATE (expiry_noticed) ON payment_methods TO pytake_billing;
 CREATE POLICY billing_reads ON charges FOR SELECT TO pytake_billing USING (true);
 CREATE POLICY billing_reads ON refunds FOR SELECT TO pytake_billing USING (true);
 CREATE POLICY billing_reads ON disputes FOR SELECT TO pytake_billing USING (true);
+CREATE POLICY billing_reads ON payments FOR SELECT TO pytake_billing USING (true);
 CREATE POLICY billing_runs ON dunning_cases TO pytake_billing USING (true) WITH CHECK (false);
 CREATE POLICY billing_runs ON payment_methods TO pytake_billing USING (true) WITH CHECK (false);
 
@@ -257,6 +259,20 @@ AS $$
     LIMIT count
 $$;
 
+-- Disputes that are open, in pages: how they end is looked up, too, in case nobody tells.
+CREATE FUNCTION open_disputes(after_id uuid, count integer)
+RETURNS TABLE (dispute_id uuid, provider text, reference text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, public
+AS $$
+    SELECT disputes.id, payments.provider, disputes.reference
+    FROM disputes
+    JOIN payments ON (payments.tenant_id, payments.id) = (disputes.tenant_id, disputes.payment_id)
+    WHERE disputes.state = 'Open' AND (after_id IS NULL OR disputes.id > after_id)
+    ORDER BY disputes.id
+    LIMIT count
+$$;
+
 -- Up to `count` ways to pay that are used and run out by `before`, and whose owners were not told.
 CREATE FUNCTION lock_expiring_methods(before date, count integer)
 RETURNS TABLE (tenant_id uuid, payment_method_id uuid)
@@ -281,6 +297,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['lock_due_dunning(timestamptz, integer)', 'overdue_tenants(date, bigint, uuid, integer)',
         'unsettled_charges(timestamptz, uuid, integer)', 'unsettled_refunds(timestamptz, uuid, integer)',
+        'open_disputes(uuid, integer)',
         'lock_expiring_methods(date, integer)']
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO pytake_billing', name);
@@ -290,7 +307,7 @@ END
 $$;
 REVOKE CREATE ON SCHEMA public FROM pytake_billing;
 GRANT EXECUTE ON FUNCTION lock_due_dunning, overdue_tenants, unsettled_charges, unsettled_refunds,
-    lock_expiring_methods TO pytake_worker;
+    open_disputes, lock_expiring_methods TO pytake_worker;
 
 -- Operators give money back, and see what became of it.
 DO $$

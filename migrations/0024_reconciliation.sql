@@ -49,9 +49,6 @@ CREATE INDEX reconciliation_differences_open ON reconciliation_differences (id) 
 GRANT SELECT, INSERT, UPDATE ON reconciliation_differences TO pytake_worker;
 GRANT SELECT, UPDATE (state, reason, ended_at) ON reconciliation_differences TO pytake_operator;
 
-GRANT SELECT ON payments TO pytake_billing;
-CREATE POLICY billing_reads ON payments FOR SELECT TO pytake_billing USING (true);
-
 -- What is on record of a provider's money: of these references, or begun in `[from_at, to_at)`.
 CREATE FUNCTION recorded_movements(of_provider text, from_at timestamptz, to_at timestamptz, of_references text[])
 RETURNS TABLE (what text, reference text, tenant_id uuid, currency text, amount_minor bigint, begun_at timestamptz)

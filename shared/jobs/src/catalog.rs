@@ -140,6 +140,13 @@ pub enum Payments {
         /// Under which id it is kept.
         event_id: String,
     },
+    /// How a dispute ended is looked up, in case nobody tells.
+    Dispute {
+        /// With whom.
+        provider: ProviderName,
+        /// The provider's id of it.
+        reference: String,
+    },
     /// A provider is to forget a way to pay that was taken off the file.
     Forget {
         /// The tenant.

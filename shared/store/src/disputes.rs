@@ -6,11 +6,13 @@ use domain::id::{DisputeId, InvoiceId, PaymentId};
 use domain::payment::{Dispute as Told, DisputeState, ProviderName};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use uuid::Uuid;
 
 use crate::billing::payment::Provider;
 use crate::error::Error;
 use crate::ledger::{self, Booked};
-use crate::tenant_tx::{TenantTx, Tx};
+use crate::payment_methods::provider;
+use crate::tenant_tx::{ControlTx, TenantTx, Tx};
 
 /// What became of a dispute that a provider told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,4 +115,24 @@ pub async fn any_open(tx: &mut TenantTx) -> Result<bool, Error> {
     .fetch_one(tx.connection())
     .await?;
     Ok(open)
+}
+
+/// Disputes of all tenants that are open, in pages by id: with whom, and by the provider's id.
+///
+/// # Errors
+/// When the database is gone or holds what this release does not know.
+pub async fn open(
+    tx: &mut ControlTx,
+    after: Option<Uuid>,
+    count: i32,
+) -> Result<Vec<(DisputeId, ProviderName, String)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT dispute_id AS "id!: DisputeId", provider AS "provider!", reference AS "reference!"
+        FROM open_disputes($1, $2)"#,
+        after,
+        count
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter().map(|row| Ok((row.id, provider(&row.provider)?, row.reference))).collect()
 }

@@ -62,9 +62,7 @@ impl Hooks {
 /// Tells of something in its own time.
 pub(super) fn tell(shared: Arc<Shared>, event: Event) {
     let faulty = shared.world().faulty;
-    // Nobody looks an open dispute up again, and reconciliation goes seven days back: its end would never be heard of.
-    let ends_dispute = event.kind == "charge.dispute.closed";
-    if faulty && !ends_dispute && shared.below(100) < LOST_PERCENT {
+    if faulty && shared.below(100) < LOST_PERCENT {
         return;
     }
     hold(&shared.hooks.kept).push(event.clone());

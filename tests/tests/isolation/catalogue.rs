@@ -81,7 +81,7 @@ const INDEX_NOT_LED: &str = "SELECT indexrelid::regclass::text
              ('tenants_subdomain_unique', 'memberships_of_user', 'invitations_by_id',
                 'webhook_deliveries_later', 'invoices_number_unique', 'credit_notes_number_unique',
                 'subscriptions_due', 'subscriptions_trials', 'invoices_due', 'invoices_due_on',
-                'invoices_by_reference', 'payment_methods_expiring', 'charges_under_way', 'refunds_under_way',
+                'invoices_by_reference', 'payment_methods_expiring', 'charges_under_way', 'disputes_open', 'refunds_under_way',
                 'dunning_cases_due')";
 const KEY_NOT_LED: &str = "SELECT relname::text FROM tenant_tables
      WHERE NOT EXISTS (
@@ -295,6 +295,7 @@ async fn functions_that_run_as_their_owner_are_the_listed_ones_with_a_pinned_pat
             "lock_due_subscriptions of pytake_billing search_path=pg_catalog, public",
             "lock_ending_trials of pytake_billing search_path=pg_catalog, public",
             "lock_expiring_methods of pytake_billing search_path=pg_catalog, public",
+            "open_disputes of pytake_billing search_path=pg_catalog, public",
             "open_invoices_of_payer of pytake_billing search_path=pg_catalog, public",
             "overdue_tenants of pytake_billing search_path=pg_catalog, public",
             "parked_subscriptions of pytake_billing search_path=pg_catalog, public",

@@ -12,6 +12,7 @@ mod refund;
 pub(super) mod settle;
 
 use jobs::catalog::Payments;
+use payments::About;
 
 use crate::app::App;
 use crate::runtime::Perform;
@@ -26,6 +27,9 @@ impl Perform for Payments {
             }
             Self::Refund { tenant_id, refund_id } => {
                 refund::refund(app, tenant_id, refund_id).await
+            }
+            Self::Dispute { provider, reference } => {
+                event::look(app, provider, &About::Dispute(reference)).await
             }
             Self::Forget { tenant_id, payment_method_id } => {
                 forget::forget(app, tenant_id, payment_method_id).await

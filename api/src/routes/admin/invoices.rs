@@ -17,7 +17,7 @@ use serde_json::json;
 use store::billing::payment::{self, Provider, Recorded, Report};
 use store::billing::{BillingError, finalize};
 use store::credit_notes::{self, IssueError, Wish};
-use store::{TenantTx, invoices, operator_events};
+use store::{TenantTx, invoices, operator_events, subscriptions};
 use utoipa::ToSchema;
 
 use crate::account;
@@ -106,6 +106,8 @@ pub(crate) async fn record_payment(
     let NewPayment { amount, reference } = body.value;
     let mut tx = app.store.begin(tenant_id).await?;
     let now = app.tenant_now(&mut tx).await?;
+    // Locked first, as whoever changes what a tenant owes does: nobody waits for the other in turn.
+    subscriptions::get_for_update(&mut tx).await?;
 
     let id = PaymentId::new(now, random());
     let provider = Provider::Manual;
@@ -234,6 +236,7 @@ pub(crate) async fn issue_credit_note(
         Attempt::First(first) => first,
     };
     let now = app.tenant_now(&mut tx).await?;
+    subscriptions::get_for_update(&mut tx).await?;
 
     let id = CreditNoteId::new(now, random());
     let wish = Wish { id, invoice_id, lines, reason };
@@ -333,6 +336,7 @@ async fn begin(
     id: InvoiceId,
 ) -> Result<(TenantTx, Timestamp), Problem> {
     let mut tx = app.store.begin(tenant_id).await?;
+    subscriptions::get_for_update(&mut tx).await?;
     invoices::get(&mut tx, id).await?;
     let now = app.tenant_now(&mut tx).await?;
     Ok((tx, now))

@@ -111,7 +111,8 @@ pub(crate) async fn refund(
         Attempt::First(first) => first,
     };
     let now = app.tenant_now(&mut tx).await?;
-    let currency = subscriptions::get(&mut tx).await?.currency;
+    // Locked first, as whoever changes what a tenant owes does.
+    let currency = subscriptions::get_for_update(&mut tx).await?.currency;
     if amount.currency != currency {
         let mut faults = Faults::new();
         faults.push("/amount/currency", format!("must be {currency}, as the tenant pays in"));

@@ -58,6 +58,24 @@ pub(super) async fn hear(
     Ok(Outcome::Done)
 }
 
+/// Reads from a provider what is so, without having been told of anything.
+pub(super) async fn look(
+    app: &App,
+    provider: ProviderName,
+    about: &About,
+) -> anyhow::Result<Outcome> {
+    let Some(client) = app.providers.get(provider) else { return Ok(Outcome::Done) };
+    let fact = match client.read(about).await {
+        Ok(fact) => fact,
+        Err(error) => return outcome_of(error),
+    };
+    let Some(fact) = fact else { return Ok(Outcome::Done) };
+    let mut tx = app.store.begin(tenant_of(&fact)).await?;
+    apply(app, &mut tx, provider, fact, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(Outcome::Done)
+}
+
 fn is_not_found(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<Error>(), Some(Error::NotFound))
 }

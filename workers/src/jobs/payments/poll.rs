@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use jobs::catalog::Payments;
 use jobs::{Options, enqueue};
-use store::{charges, provider_events, refunds};
+use store::{charges, disputes, provider_events, refunds};
 
 use crate::app::App;
 
@@ -38,6 +38,18 @@ pub(super) async fn poll(app: &App) -> anyhow::Result<()> {
         for (tenant_id, refund_id) in page {
             let job = Payments::Refund { tenant_id, refund_id };
             enqueue(&mut tx, &job, Options::default()).await?;
+        }
+        tx.commit().await?;
+    }
+    let mut after = None;
+    loop {
+        let mut tx = app.store.control().await?;
+        let page = disputes::open(&mut tx, after, PAGE).await?;
+        let Some((last, ..)) = page.last() else { break };
+        after = Some(last.as_uuid());
+        for (_, provider, reference) in page {
+            enqueue(&mut tx, &Payments::Dispute { provider, reference }, Options::default())
+                .await?;
         }
         tx.commit().await?;
     }
