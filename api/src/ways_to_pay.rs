@@ -162,6 +162,12 @@ pub(crate) async fn put_on_file(
     make_default: bool,
     now: Timestamp,
 ) -> Result<Method, Problem> {
+    if let Some(known) = on_file(app, tx, kept).await? {
+        if make_default && known.state == "Usable" {
+            charge_from_now_on(tx, known.id).await?;
+        }
+        return Ok(payment_methods::get(tx, known.id).await?);
+    }
     let id = PaymentMethodId::new(now, random());
     let confirm_url = match &kept.saved.state {
         MethodState::Usable => None,
@@ -179,6 +185,18 @@ pub(crate) async fn put_on_file(
         charge_from_now_on(tx, id).await?;
     }
     Ok(payment_methods::get(tx, id).await?)
+}
+
+/// The same way to pay, where it is on file already: who sends it again keeps one.
+async fn on_file(app: &App, tx: &mut TenantTx, kept: &Kept) -> Result<Option<Method>, Problem> {
+    for method in payment_methods::list(tx).await? {
+        let same = method.provider == kept.provider
+            && payment_methods::token(tx, &app.keys.sealer, method.id).await? == kept.saved.token;
+        if same {
+            return Ok(Some(method));
+        }
+    }
+    Ok(None)
 }
 
 /// Makes a way to pay the one that is charged, and has all that is open collected by it.

@@ -1,6 +1,7 @@
 //! What comes in at `/hooks/{provider}`: only what is signed and recent is kept, once, byte for byte, and what concerns
 //! nobody is kept, too, and left alone.
 
+use domain::clock::{Clock as _, SystemClock};
 use harness::stripe_simulator::{SECRET_KEY, StripeSimulator, stripe_signature};
 use harness::{Answer, App, AppOptions};
 use http::Method;
@@ -36,7 +37,7 @@ async fn kept(app: &App) -> Vec<(String, Vec<u8>, Option<String>)> {
 #[tokio::test]
 async fn what_is_signed_and_recent_is_kept_once_byte_for_byte() {
     let app = start().await;
-    let now = jiff::Timestamp::now().as_second();
+    let now = SystemClock.now().as_second();
     for secret in SECRETS {
         let signed = stripe_signature(secret, now, EVENT.as_bytes());
         call(&app, "/hooks/stripe", EVENT, Some(&signed)).await.expect(204);
@@ -49,7 +50,7 @@ async fn what_is_signed_and_recent_is_kept_once_byte_for_byte() {
 #[tokio::test]
 async fn what_is_not_signed_or_was_long_ago_leaves_no_trace() {
     let app = start().await;
-    let now = jiff::Timestamp::now().as_second();
+    let now = SystemClock.now().as_second();
     let signed = |at, body: &str| stripe_signature(SECRETS[0], at, body.as_bytes());
     let other = EVENT.replace("evt_1", "evt_2");
     for (path, body, signature, expected) in [

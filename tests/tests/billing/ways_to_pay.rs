@@ -77,10 +77,15 @@ async fn what_cannot_be_charged_is_not_kept_and_says_why() {
     assert_eq!(fault(owner.post(&path, stripe).await), "/provider");
     assert_eq!(listed(&owner).await, []);
 
-    for _ in 0..10 {
-        add(&owner, json!({ "payment_method": CARD })).await;
+    for number in 0..9 {
+        add(&owner, json!({ "payment_method": format!("card_100000000{number}") })).await;
     }
-    owner.post(&path, json!({ "payment_method": CARD })).await.expect(409);
+    // The same one again is one.
+    let again = add(&owner, json!({ "payment_method": "card_1000000000" })).await;
+    assert_eq!((listed(&owner).await.len(), &again["default"]), (9, &json!(true)));
+    add(&owner, json!({ "payment_method": CARD })).await;
+    assert_eq!(listed(&owner).await.len(), 10);
+    owner.post(&path, json!({ "payment_method": "card_2000000000" })).await.expect(409);
 }
 
 #[tokio::test]
