@@ -91,6 +91,6 @@ mod tests {
     fn the_names_of_queues_do_not_change() {
         // Jobs of earlier releases wait under them.
         let names = QUEUES.map(|form| form.name).join(" ");
-        expect_test::expect!["email usage webhooks billing documents"].assert_eq(&names);
+        expect_test::expect!["email usage webhooks billing payments documents"].assert_eq(&names);
     }
 }

@@ -123,22 +123,27 @@ pub async fn keep(tx: &mut ControlTx, found: &Difference) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends open differences about what is the same on both sides by now.
+/// Ends open differences about what was begun in `[from, to)` and differs no more: it is the same on both sides by now, or
+/// on neither.
 ///
 /// # Errors
 /// When the database is gone.
 pub async fn note_matched(
     tx: &mut ControlTx,
     of: ProviderName,
-    matched: &[(String, String)],
+    (from, to): (Timestamp, Timestamp),
+    differ: &[Difference],
     now: Timestamp,
 ) -> Result<(), Error> {
-    let (whats, references): (Vec<_>, Vec<_>) = matched.iter().cloned().unzip();
+    let key = |one: &Difference| (one.what.clone(), one.reference.clone());
+    let (whats, references): (Vec<_>, Vec<_>) = differ.iter().map(key).unzip();
     sqlx::query!(
-        "UPDATE reconciliation_differences SET state = 'Matched', ended_at = $4
-        WHERE provider = $1 AND state = 'Open'
-            AND (what, reference) IN (SELECT * FROM unnest($2::text[], $3::text[]))",
+        "UPDATE reconciliation_differences SET state = 'Matched', ended_at = $6
+        WHERE provider = $1 AND state = 'Open' AND begun_at >= $2 AND begun_at < $3
+            AND (what, reference) NOT IN (SELECT * FROM unnest($4::text[], $5::text[]))",
         of.as_str(),
+        from.to_sqlx() as _,
+        to.to_sqlx() as _,
         &whats,
         &references,
         now.to_sqlx() as _

@@ -47,23 +47,15 @@ async fn compare(app: &App, provider: &Arc<dyn Provider>) -> anyhow::Result<()> 
     let mut tx = app.store.control().await?;
     let ours = reconciliation::recorded(&mut tx, name, from, to, &references).await?;
     let compared = theirs.len() + ours.len();
-    let Compared { differ, same } = side_by_side(name, theirs, ours, (from, to), now);
+    let differ = side_by_side(name, theirs, ours, (from, to), now);
     for found in &differ {
         reconciliation::keep(&mut tx, found).await?;
     }
-    reconciliation::note_matched(&mut tx, name, &same, now).await?;
+    reconciliation::note_matched(&mut tx, name, (from, to), &differ, now).await?;
     let open = reconciliation::note_compared(&mut tx, name, from, to, compared, now).await?;
     tx.commit().await?;
     app.metrics.payments.compared(name, open);
     Ok(())
-}
-
-/// What comes of a comparison.
-struct Compared {
-    /// What is not the same on both sides.
-    differ: Vec<Difference>,
-    /// What is: `what` and reference.
-    same: Vec<(String, String)>,
 }
 
 /// Compares both sides by `what` and reference. What was begun outside of `[from, to)` is looked at only to find what the
@@ -74,7 +66,7 @@ fn side_by_side(
     ours: Vec<Recorded>,
     (from, to): (Timestamp, Timestamp),
     now: Timestamp,
-) -> Compared {
+) -> Vec<Difference> {
     type Sides = (Option<Settled>, Option<Recorded>);
     let mut all: BTreeMap<(String, String), Sides> = BTreeMap::new();
     for one in theirs {
@@ -85,13 +77,12 @@ fn side_by_side(
         let key = (one.what.clone(), one.reference.clone());
         all.entry(key).or_default().1 = Some(one);
     }
-    let mut compared = Compared { differ: Vec::new(), same: Vec::new() };
+    let mut differ = Vec::new();
     for ((what, reference), (theirs, ours)) in all {
         let amount = |side: Option<domain::money::Money>| side.map(|money| money.amount_minor);
         let their_amount = theirs.as_ref().map(|one| one.amount);
         let our_amount = ours.as_ref().map(|one| one.amount);
         if their_amount == our_amount {
-            compared.same.push((what, reference));
             continue;
         }
         let begun = theirs.as_ref().map(|one| one.at).or(ours.as_ref().map(|one| one.begun_at));
@@ -101,7 +92,7 @@ fn side_by_side(
         }
         let tenant = ours.as_ref().map(|one| one.tenant_id);
         let named = || theirs.as_ref().and_then(|one| one.key.as_deref()).and_then(tenant_of);
-        compared.differ.push(Difference {
+        differ.push(Difference {
             id: DifferenceId::new(now, rand::random()),
             provider,
             what,
@@ -116,7 +107,7 @@ fn side_by_side(
             reason: None,
         });
     }
-    compared
+    differ
 }
 
 const fn what(kind: SettledKind) -> &'static str {
@@ -172,7 +163,7 @@ mod tests {
         const IN: &str = "2026-11-10T12:00:00Z";
         const BEFORE: &str = "2026-11-09T23:59:00Z";
         let window = (at("2026-11-10T00:00:00Z"), at("2026-11-11T00:00:00Z"));
-        let compared = side_by_side(
+        let differ = side_by_side(
             ProviderName::Stripe,
             vec![
                 theirs("same", 100, IN),
@@ -192,8 +183,7 @@ mod tests {
             window,
             at(IN),
         );
-        let found: Vec<_> = compared
-            .differ
+        let found: Vec<_> = differ
             .iter()
             .map(|one| (one.reference.as_str(), one.ours_minor, one.theirs_minor))
             .collect();
@@ -205,7 +195,5 @@ mod tests {
                 ("other amount", Some(301), Some(300)),
             ]
         );
-        let same: Vec<_> = compared.same.iter().map(|(_, reference)| reference.as_str()).collect();
-        assert_eq!(same, ["edge", "same"]);
     }
 }

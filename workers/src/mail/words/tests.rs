@@ -490,7 +490,21 @@ fn payment_method_expiring() {
         email: None,
     };
     let words = PaymentMethodExpiring::new(&member(), &label, link());
-    check(&words.unwrap(), &expect![[""]]);
+    check(
+        &words.unwrap(),
+        &expect![[r#"
+        The way to pay of Acme is good until 31 December 2026
+
+        Hello Ada <b> Lovelace,
+
+        the way to pay of Acme, visa ending in 4242, is good until 31 December 2026.
+
+        Set another here, so that invoices are paid after it, too:
+
+        https://app.example.com/account
+
+        If your bank has renewed it by then, there may be nothing to do."#]],
+    );
     let endless = domain::payment::MethodLabel::default();
     assert!(PaymentMethodExpiring::new(&member(), &endless, None).is_none());
 }
