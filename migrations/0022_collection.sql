@@ -132,6 +132,7 @@ CREATE TABLE disputes (
     amount_minor bigint      NOT NULL CHECK (amount_minor > 0),
     reason       text        NOT NULL CHECK (char_length(reason) <= 200),
     state        text        NOT NULL CHECK (state IN ('Open', 'Won', 'Lost')),
+    -- By the provider's clock; it may be heard of days later.
     opened_at    timestamptz NOT NULL,
     closed_at    timestamptz,
     PRIMARY KEY (tenant_id, id),

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::id::{InvoiceId, RefundId, TenantId};
@@ -214,6 +215,8 @@ pub struct Dispute {
     pub amount: Money,
     /// Why, in the provider's word.
     pub reason: String,
+    /// When the provider opened it; it may be heard of days later.
+    pub opened_at: Timestamp,
     /// What has become of it.
     pub state: DisputeState,
 }

@@ -59,7 +59,7 @@ pub async fn record(
         told.amount.currency.as_str(),
         told.amount.amount_minor,
         told.reason,
-        now.to_sqlx() as _
+        told.opened_at.to_sqlx() as _
     )
     .execute(tx.connection())
     .await?;

@@ -37,14 +37,14 @@ struct DisputeObject {
 /// What is known of a dispute now.
 pub(super) async fn read(client: &Client, id: &str) -> Result<Option<Fact>, PaymentError> {
     let dispute = get(client, id).await?;
-    Ok(dispute.and_then(|(key, dispute, _)| Some(Fact::Dispute(key?, dispute))))
+    Ok(dispute.and_then(|(key, dispute)| Some(Fact::Dispute(key?, dispute))))
 }
 
-/// A dispute, the charge of ours that it is about, and when it began.
+/// A dispute, and the charge of ours that it is about.
 pub(super) async fn get(
     client: &Client,
     id: &str,
-) -> Result<Option<(Option<ChargeKey>, Dispute, Timestamp)>, PaymentError> {
+) -> Result<Option<(Option<ChargeKey>, Dispute)>, PaymentError> {
     let path = ["v1", "customer", "disputes", id];
     let object: Option<DisputeObject> = found(client.get(&path, &[]).await)?;
     let Some(object) = object else { return Ok(None) };
@@ -62,9 +62,10 @@ pub(super) async fn get(
         charge_reference: charge,
         amount: object.dispute_amount.money()?,
         reason: short(&object.reason),
+        opened_at: object.create_time,
         state: state(&object.status, outcome.as_deref()),
     };
-    Ok(Some((capture.and_then(|capture| capture.key()), dispute, object.create_time)))
+    Ok(Some((capture.and_then(|capture| capture.key()), dispute)))
 }
 
 fn state(status: &str, outcome: Option<&str>) -> DisputeState {

@@ -150,14 +150,14 @@ pub(super) async fn settled(
         all.extend(transaction.into_settled()?);
     }
     for id in dispute_ids(client, from).await? {
-        let Some((key, dispute, at)) = disputes::get(client, &id).await? else { continue };
+        let Some((key, dispute)) = disputes::get(client, &id).await? else { continue };
         if dispute.state != DisputeState::Won {
             all.push(Settled {
                 kind: SettledKind::Dispute,
                 reference: dispute.reference,
                 key: key.map(|key| key.to_string()),
                 amount: dispute.amount,
-                at,
+                at: dispute.opened_at,
             });
         }
     }

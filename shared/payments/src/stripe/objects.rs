@@ -221,10 +221,6 @@ impl DisputeObject {
         }
     }
 
-    pub(super) fn created(&self) -> Result<Timestamp, PaymentError> {
-        at(self.created)
-    }
-
     /// In our words. `None`: an inquiry (`warning_…`), which holds nothing back; it may become a dispute.
     pub(super) fn into_dispute(self) -> Result<Option<Dispute>, PaymentError> {
         let state = match self.status.as_str() {
@@ -244,6 +240,7 @@ impl DisputeObject {
             charge_reference,
             amount: money(self.amount, &self.currency)?,
             reason: short(&self.reason),
+            opened_at: at(self.created)?,
             state,
         }))
     }

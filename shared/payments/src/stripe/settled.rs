@@ -39,10 +39,10 @@ pub(super) async fn settled(
     }
     let query = [&created[..], &[("expand[0]", "data.payment_intent")]].concat();
     for dispute in client.list::<DisputeObject>(&["disputes"], &query).await? {
-        let (key, at) = (dispute.key().map(|key| key.to_string()), dispute.created()?);
+        let key = dispute.key().map(|key| key.to_string());
         let dispute = dispute.into_dispute()?;
         if let Some(dispute) = dispute.filter(|dispute| dispute.state != DisputeState::Won) {
-            let (reference, amount) = (dispute.reference, dispute.amount);
+            let (reference, amount, at) = (dispute.reference, dispute.amount, dispute.opened_at);
             all.push(Settled { kind: SettledKind::Dispute, reference, key, amount, at });
         }
     }

@@ -100,12 +100,6 @@ impl Stage {
         .await
         .expect("the database answers");
         let book = self.stripe.book();
-        // A dispute is on record from when it was heard of, and with its provider from when it was opened: heard of late, it
-        // is in the window of one side alone. Its money is compared all the same, below.
-        faults.retain(|(_, fault)| {
-            let repair = fault.starts_with("given up: ") && fault.contains("\"repair\"");
-            !fault.starts_with("a difference: Dispute") && !repair
-        });
         faults.extend(payments_are_those_of(&book, paid));
         faults.extend(cash_is_that_of(&book, &cash.into_iter().collect()));
         let told: Vec<String> =
