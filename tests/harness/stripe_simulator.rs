@@ -18,6 +18,7 @@ use rand::{Rng as _, SeedableRng as _};
 pub use book::Booked;
 pub use faults::Hold;
 pub use hooks::stripe_signature;
+pub use moves::Move;
 pub use objects::Card;
 
 use crate::fake;
@@ -141,6 +142,12 @@ impl StripeSimulator {
     /// What a tenant's bank or the tenant itself does next: by `choice`, something that is waited for is decided.
     pub fn moves(&self, tenant: &str, choice: u32) {
         self.shared.world().moves(tenant, choice);
+        self.shared.tell();
+    }
+
+    /// Something happens to a tenant's newest money, and is told of.
+    pub fn happens(&self, tenant: &str, what: Move) {
+        self.shared.world().happens(tenant, what);
         self.shared.tell();
     }
 

@@ -93,6 +93,22 @@ pub struct Difference {
     pub reason: Option<String>,
 }
 
+/// How far back a comparison has to begin: where the last one ended, or where what differs still was begun. `None`: there was
+/// none yet.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn since(tx: &mut ControlTx, of: ProviderName) -> Result<Option<Timestamp>, Error> {
+    let since = sqlx::query_scalar!(
+        "SELECT least((SELECT max(to_at) FROM reconciliations WHERE provider = $1),
+            (SELECT min(begun_at) FROM reconciliation_differences WHERE provider = $1 AND state = 'Open'))",
+        of.as_str()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(since.map(|at| at.to_jiff()))
+}
+
 /// Keeps a difference, or what it is by now. One that was ended and differs again is open again, unless it was accepted.
 ///
 /// # Errors

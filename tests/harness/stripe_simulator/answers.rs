@@ -51,10 +51,11 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Reply {
         Some(Fault::Late) => tokio::time::sleep(LATE).await,
         _ => {}
     }
+    let slow = shared.world().faulty && shared.below(3) == 0;
     let failure = (500, json!({ "error": { "type": "api_error", "message": "simulated" } }));
     let mut answered = match fault {
         Some(Fault::FailsBefore) => failure.clone(),
-        _ => handle(&mut shared.world(), &request, shared.below(3) == 0),
+        _ => handle(&mut shared.world(), &request, slow),
     };
     if fault == Some(Fault::FailsAfter) {
         answered = failure;

@@ -2,10 +2,61 @@
 
 use serde_json::json;
 
-use super::objects::{Dispute, Status};
+use super::objects::{Dispute, Intent, Metadata, Status};
 use super::world::World;
 
+/// What happens at a provider without anybody here having asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// The payer disputes the last payment.
+    Disputes,
+    /// A dispute is decided for us.
+    Wins,
+    /// A dispute is decided against us.
+    Loses,
+    /// The bank sends a refund back.
+    SendsBack,
+    /// What took days is paid.
+    Pays,
+    /// The last payment is of another amount than was said.
+    Differs(i64),
+    /// Somebody else takes so much with the same account.
+    TakenByAnother(i64),
+}
+
 impl World {
+    pub(super) fn happens(&mut self, tenant: &str, what: Move) {
+        let of = |one: &str| self.is_of(one, tenant);
+        let dispute = self.disputes.iter().rposition(|dispute| of(&dispute.intent));
+        let refund = self.refunds.iter().rposition(|refund| of(&refund.intent));
+        let intent = self.intents.iter().rposition(|intent| intent.is_of(tenant));
+        match (what, dispute, refund, intent) {
+            (Move::Disputes, ..) => self.dispute(tenant),
+            (Move::Wins, Some(place), ..) => self.close(place, true),
+            (Move::Loses, Some(place), ..) => self.close(place, false),
+            (Move::SendsBack, _, Some(place), _) => self.end_refund(place, false),
+            (Move::Pays, .., Some(place)) => self.decide(place, true),
+            (Move::Differs(amount), .., Some(place)) => self.intents[place].amount = amount,
+            (Move::TakenByAnother(amount), ..) => self.taken_by_another(amount),
+            (..) => panic!("{what:?}: nothing is there"),
+        }
+    }
+
+    fn taken_by_another(&mut self, amount: i64) {
+        let intent = Intent {
+            id: self.new_id("pi"),
+            customer: self.new_id("cus"),
+            amount,
+            currency: "usd".to_owned(),
+            metadata: Metadata::new(),
+            status: Status::Succeeded,
+            error: None,
+            created: Self::now(),
+            captures: 1,
+        };
+        self.intents.push(intent);
+    }
+
     /// Something of a tenant's that is waited for is decided, or something paid is disputed.
     pub(super) fn moves(&mut self, tenant: &str, choice: u32) {
         let (which, luck) = (choice % 16, choice / 16 % 10);

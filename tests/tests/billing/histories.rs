@@ -177,6 +177,8 @@ impl Stage {
                 settled_at = settled_at - interval '{days} days';
             UPDATE refunds SET created_at = created_at - interval '{days} days';
             UPDATE disputes SET opened_at = opened_at - interval '{days} days';
+            UPDATE reconciliations SET from_at = from_at - interval '{days} days', to_at = to_at - interval '{days} days';
+            UPDATE reconciliation_differences SET begun_at = begun_at - interval '{days} days';
             UPDATE subscriptions SET parked_at = NULL, parked_reason = NULL;
             COMMIT"
         );
@@ -184,7 +186,12 @@ impl Stage {
         self.alter(quiet::HURRY).await;
         self.stripe.ages(days * 24 * 3600);
         self.stripe.forgets_keys();
-        for job in [("billing", "run"), ("billing", "dun"), ("payments", "poll")] {
+        for job in [
+            ("billing", "run"),
+            ("billing", "dun"),
+            ("payments", "poll"),
+            ("payments", "reconcile"),
+        ] {
             self.enqueue(job).await;
         }
     }

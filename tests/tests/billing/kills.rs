@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use harness::stripe_simulator::{Card, Hold, SECRET_KEY, StripeSimulator, WEBHOOK_SECRET};
-use harness::{AppOptions, Owner, poll_async};
-use serde_json::json;
+use harness::poll_async;
+use harness::stripe_simulator::{Card, Hold};
 
-use crate::desk::Desk;
+use crate::card_desk::CardDesk;
 
 /// The lease of who asks is over well within it, whoever died with it.
 const BOUND: Duration = Duration::from_secs(120);
@@ -26,41 +25,7 @@ const WAKE: &str = "
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE usename = 'pytake_worker' AND datname = current_database()";
 
-struct Stage {
-    desk: Desk,
-    stripe: StripeSimulator,
-    owner: Owner,
-}
-
-impl Stage {
-    async fn open() -> Self {
-        let stripe = StripeSimulator::start(1).await;
-        let settings = vec![
-            ("PYTAKE_PAYMENTS__SANDBOX", "false".to_owned()),
-            ("PYTAKE_PAYMENTS__STRIPE__SECRET_KEY", SECRET_KEY.to_owned()),
-            ("PYTAKE_PAYMENTS__STRIPE__BASE_URL", stripe.url().to_owned()),
-            ("PYTAKE_PAYMENTS__STRIPE__WEBHOOK_SECRETS", format!("[{WEBHOOK_SECRET:?}]")),
-            ("PYTAKE_PAYMENTS__TIMEOUT_SECONDS", "5".to_owned()),
-            ("PYTAKE_WORKERS__SILENCE_SECONDS", "3".to_owned()),
-        ];
-        let desk = Desk::with(AppOptions { settings, ..AppOptions::default() }).await;
-        let owner = desk.app.tenant("acme", "Free").await;
-        Self { desk, stripe, owner }
-    }
-
-    async fn buy(&self) {
-        let card = self.stripe.card(Card::Pays);
-        let wish = json!({ "new_plan": "Starter", "payment_method": card });
-        self.owner.post(&self.owner.path("/upgrade"), wish).await.expect(200);
-    }
-
-    /// Waits until a query finds something.
-    async fn until(&self, sql: &str) {
-        let found =
-            poll_async(BOUND, async || (self.desk.ask::<i64>(sql).await[0] > 0).then_some(()));
-        assert!(found.await.is_some(), "never: {sql}");
-    }
-
+impl CardDesk {
     async fn asleep(&self) {
         self.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND usename = 'pytake_worker'")
             .await;
@@ -88,9 +53,9 @@ impl Stage {
 
 #[tokio::test]
 async fn before_the_provider_has_heard_of_it() {
-    let mut stage = Stage::open().await;
+    let mut stage = CardDesk::open().await;
     stage.stripe.holds(Some(Hold::Before));
-    stage.buy().await;
+    stage.buy("Starter", Card::Pays).await;
     assert!(poll_async(BOUND, async || (stage.stripe.held() > 0).then_some(())).await.is_some());
     stage.kill().await;
     // It arrives late, all the same.
@@ -100,9 +65,9 @@ async fn before_the_provider_has_heard_of_it() {
 
 #[tokio::test]
 async fn after_the_provider_has_taken_the_money_and_before_it_has_said_so() {
-    let mut stage = Stage::open().await;
+    let mut stage = CardDesk::open().await;
     stage.stripe.holds(Some(Hold::After));
-    stage.buy().await;
+    stage.buy("Starter", Card::Pays).await;
     assert!(poll_async(BOUND, async || (stage.stripe.held() > 0).then_some(())).await.is_some());
     stage.kill().await;
     stage.stripe.holds(None);
@@ -111,9 +76,9 @@ async fn after_the_provider_has_taken_the_money_and_before_it_has_said_so() {
 
 #[tokio::test]
 async fn after_the_provider_has_said_so_and_before_anything_is_written() {
-    let mut stage = Stage::open().await;
+    let mut stage = CardDesk::open().await;
     stage.desk.alter(&sleep_at("wait_here", "UPDATE OF state ON charges FOR EACH ROW")).await;
-    stage.buy().await;
+    stage.buy("Starter", Card::Pays).await;
     stage.asleep().await;
     stage.kill().await;
     stage.desk.alter("DROP TRIGGER wait_here ON charges").await;
@@ -122,7 +87,7 @@ async fn after_the_provider_has_said_so_and_before_anything_is_written() {
 
 #[tokio::test]
 async fn between_the_payment_and_the_books() {
-    let mut stage = Stage::open().await;
+    let mut stage = CardDesk::open().await;
     stage
         .desk
         .alter(&sleep_at(
@@ -130,7 +95,7 @@ async fn between_the_payment_and_the_books() {
             "INSERT ON ledger_entries FOR EACH ROW WHEN (NEW.account = 'CashStripe')",
         ))
         .await;
-    stage.buy().await;
+    stage.buy("Starter", Card::Pays).await;
     stage.asleep().await;
     stage.kill().await;
     stage.desk.alter("DROP TRIGGER wait_here ON ledger_entries").await;
@@ -139,10 +104,10 @@ async fn between_the_payment_and_the_books() {
 
 #[tokio::test]
 async fn after_the_books_and_before_the_job_is_done() {
-    let mut stage = Stage::open().await;
+    let mut stage = CardDesk::open().await;
     let done = "UPDATE ON apalis.jobs FOR EACH ROW WHEN (NEW.status = 'Done' AND NEW.job_type = 'payments')";
     stage.desk.alter(&sleep_at("wait_here", done)).await;
-    stage.buy().await;
+    stage.buy("Starter", Card::Pays).await;
     stage.asleep().await;
     stage.kill().await;
     stage.desk.alter("DROP TRIGGER wait_here ON apalis.jobs").await;

@@ -113,6 +113,34 @@ async fn a_provider_of_one_plan_is_no_other_tenants() {
 }
 
 #[tokio::test]
+async fn crypto_currencies_are_for_enterprises() {
+    let settings = vec![
+        ("PYTAKE_PAYMENTS__BTCPAY__BASE_URL", "http://127.0.0.1:1".to_owned()),
+        ("PYTAKE_PAYMENTS__BTCPAY__API_KEY", "a-key-of-the-store".to_owned()),
+        ("PYTAKE_PAYMENTS__BTCPAY__STORE_ID", "store".to_owned()),
+        ("PYTAKE_PAYMENTS__BTCPAY__WEBHOOK_SECRET", "a-secret-of-the-webhook".to_owned()),
+    ];
+    // Nobody is there: what is done by the clock fails.
+    let options = AppOptions {
+        settings,
+        errors_expected: true,
+        jobs_may_remain: true,
+        ..AppOptions::default()
+    };
+    let app = App::start_with(options).await;
+    let crypto = json!({ "provider": "BtcPay" });
+    for (subdomain, plan) in [("one", "Free"), ("two", "Starter"), ("three", "Pro")] {
+        let owner = app.tenant(subdomain, plan).await;
+        let path = owner.path("/payment-methods");
+        let refused = owner.post(&path, crypto.clone()).await.expect(422);
+        assert_eq!(refused.fault_pointers(), ["/provider"]);
+    }
+    let owner = app.tenant("four", "Enterprise").await;
+    let kept = add(&owner, crypto).await;
+    assert_eq!((&kept["provider"], &kept["state"]), (&json!("BtcPay"), &json!("Usable")));
+}
+
+#[tokio::test]
 async fn an_invoice_is_paid_when_its_owner_says_so_and_one_attempt_at_a_time() {
     let app = App::start().await;
     let owner = app.tenant("acme", "Free").await;

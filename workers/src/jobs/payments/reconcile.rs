@@ -14,8 +14,11 @@ use store::reconciliation::{self, Difference, Recorded};
 
 use crate::app::App;
 
-/// So far back it is compared: what took days to settle, and what was not told for days, is seen.
+/// So far back it is compared, from where it was compared last: what took days to settle, and what was not told for days,
+/// is seen.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// No further back than this, however long a provider could not be reached or a difference has been open.
+const WINDOW_MAX: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// What is younger may be on its way.
 const QUIET: SignedDuration = SignedDuration::from_hours(1);
 /// By so much a provider's clock, and when it heard of a charge, may differ from ours.
@@ -35,14 +38,18 @@ pub(super) async fn reconcile(app: &App) -> anyhow::Result<()> {
 
 async fn compare(app: &App, provider: &Arc<dyn Provider>) -> anyhow::Result<()> {
     let now = app.clock.now();
-    let (from, to) = (now - WINDOW, now - QUIET);
+    let to = now - QUIET;
+    let name = provider.name();
+    let mut tx = app.store.control().await?;
+    let since = reconciliation::since(&mut tx, name).await?.unwrap_or(to);
+    drop(tx);
+    let from = (since.min(to) - WINDOW).max(now - WINDOW_MAX);
     let theirs = match provider.settled(from - MARGIN, to + MARGIN).await {
         Ok(theirs) => theirs,
         // It remembers nothing, or is told of by statements.
         Err(PaymentError::Unsupported(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let name = provider.name();
     let references: Vec<_> = theirs.iter().map(|one| one.reference.clone()).collect();
     let mut tx = app.store.control().await?;
     let ours = reconciliation::recorded(&mut tx, name, from, to, &references).await?;

@@ -81,33 +81,26 @@ async fn settle_again(app: &App, tenant: TenantId, found: &Difference) -> anyhow
 async fn adjust(app: &App, tenant: TenantId, found: &Difference) -> anyhow::Result<Outcome> {
     let mut tx = app.store.begin(tenant).await?;
     let now = tenant_now(app, &mut tx).await?;
-    if reconciliation::end(&mut tx, found.id, Ending::Repaired, now).await? {
+    if note(&mut tx, found, now).await? {
         reconciliation::adjust(&mut tx, found, now).await?;
-        audit(&mut tx, found, now).await?;
     }
     tx.commit().await?;
     Ok(Outcome::Done)
 }
 
+/// Notes that it is repaired, and tells of it; whether nobody had done so.
 async fn note(
     tx: &mut store::TenantTx,
     found: &Difference,
     now: jiff::Timestamp,
-) -> anyhow::Result<()> {
-    if reconciliation::end(tx, found.id, Ending::Repaired, now).await? {
-        audit(tx, found, now).await?;
+) -> anyhow::Result<bool> {
+    let ended = reconciliation::end(tx, found.id, Ending::Repaired, now).await?;
+    if ended {
+        let changes = json!({
+            "provider": found.provider, "what": found.what, "reference": found.reference,
+            "ours_minor": found.ours_minor, "theirs_minor": found.theirs_minor, "currency": found.currency,
+        });
+        tell::audit(tx, Action::LedgerRepaired, found.id.to_string(), changes, now).await?;
     }
-    Ok(())
-}
-
-async fn audit(
-    tx: &mut store::TenantTx,
-    found: &Difference,
-    now: jiff::Timestamp,
-) -> anyhow::Result<()> {
-    let changes = json!({
-        "provider": found.provider, "what": found.what, "reference": found.reference,
-        "ours_minor": found.ours_minor, "theirs_minor": found.theirs_minor, "currency": found.currency,
-    });
-    tell::audit(tx, Action::LedgerRepaired, found.id.to_string(), changes, now).await
+    Ok(ended)
 }

@@ -1,0 +1,75 @@
+//! Payments that their payers dispute: nobody is chased meanwhile, and the books hold the money apart until it is decided.
+
+use harness::stripe_simulator::{Card, Move};
+
+use crate::card_desk::CardDesk;
+
+const PAUSED: &str = "SELECT count(*) FROM dunning_cases WHERE ended_at IS NULL AND paused_at IS NOT NULL AND next_at IS NULL";
+const GOES_ON: &str = "SELECT count(*) FROM dunning_cases WHERE ended_at IS NULL AND paused_at IS NULL AND next_at IS NOT NULL";
+
+/// A tenant that has paid for Starter and cannot pay what Pro costs more: it is chased for that.
+async fn chased() -> CardDesk {
+    let stage = CardDesk::told().await;
+    stage.pay("Starter").await;
+    stage.buy("Pro", Card::Lost).await;
+    stage.until(GOES_ON).await;
+    stage
+}
+
+#[tokio::test]
+async fn nobody_is_chased_while_one_is_open_and_won_the_money_is_there_again() {
+    let stage = chased().await;
+    let owed = stage.desk.accounts().await;
+
+    stage.stripe.happens(&stage.owner.tenant_id, Move::Disputes);
+    stage.until(PAUSED).await;
+    let accounts = stage.desk.accounts().await;
+    assert!(accounts.contains(&"Disputed 2900".to_owned()), "{accounts:?}");
+    assert!(!accounts.iter().any(|account| account.starts_with("CashStripe")), "{accounts:?}");
+    assert_eq!(stage.audited("payment.disputed").await, 1);
+
+    stage.stripe.happens(&stage.owner.tenant_id, Move::Wins);
+    stage.until(GOES_ON).await;
+    assert_eq!(stage.desk.accounts().await, owed);
+    assert_eq!(stage.audited("dispute.closed").await, 1);
+
+    // Told of all of it again, twice and in any order, nothing changes.
+    stage.stripe.tells_all_again().await;
+    stage.desk.app.wait_for_jobs().await;
+    assert_eq!(stage.desk.accounts().await, owed);
+    assert_eq!(stage.audited("payment.disputed").await, 1);
+}
+
+#[tokio::test]
+async fn lost_the_money_is_gone_and_the_invoice_stays_paid() {
+    let stage = CardDesk::told().await;
+    let invoice = stage.pay("Starter").await;
+
+    stage.stripe.happens(&stage.owner.tenant_id, Move::Disputes);
+    stage.until("SELECT count(*) FROM disputes WHERE state = 'Open'").await;
+    stage.stripe.happens(&stage.owner.tenant_id, Move::Loses);
+    stage.until("SELECT count(*) FROM disputes WHERE state = 'Lost'").await;
+    assert_eq!(stage.desk.accounts().await, ["BadDebt 2900", "Revenue -2900"]);
+    assert_eq!(invoice.stands(&stage.owner).await, "Paid 0");
+    assert_eq!(stage.reconciled().await, []);
+}
+
+/// Its webhook is lost: it is looked up, and read as it is by then.
+#[tokio::test]
+async fn one_that_ends_without_a_word_is_looked_up() {
+    let stage = CardDesk::told().await;
+    stage.pay("Starter").await;
+    stage.stripe.happens(&stage.owner.tenant_id, Move::Disputes);
+    stage.until("SELECT count(*) FROM disputes WHERE state = 'Open'").await;
+
+    stage.stripe.tells("http://127.0.0.1:1");
+    stage.stripe.happens(&stage.owner.tenant_id, Move::Wins);
+    stage
+        .desk
+        .alter(
+            r#"SELECT apalis.enqueue('payments', '{"version": 1, "job": {"step": "poll"}}', 25)"#,
+        )
+        .await;
+    stage.until("SELECT count(*) FROM disputes WHERE state = 'Won'").await;
+    assert_eq!(stage.desk.accounts().await, ["CashStripe 2900", "Revenue -2900"]);
+}
