@@ -10,6 +10,7 @@ use domain::secret::Secret;
 use jiff::Timestamp;
 use payments::{MethodState, NewMethod, PaymentError, Provider, SavedMethod};
 use store::payment_methods::{self, Method};
+use store::subscriptions::Running;
 use store::{TenantTx, invoices, test_clocks};
 
 use crate::account;
@@ -94,6 +95,36 @@ fn choose(
         None => open.iter().copied().find(|name| name.pulls()),
     };
     found.ok_or_else(|| not_offered(&open))
+}
+
+/// Whether a tenant of a plan may pay with a provider. Of one that is not set up any more nothing is said here: its attempts
+/// fail, and who pays is asked for another way.
+fn is_offered(app: &App, plan: PlanName, name: ProviderName) -> bool {
+    app.providers.get(name).is_none() || app.providers.of_plan(plan).any(|open| open == name)
+}
+
+/// Whether what is charged now may pay for a plan.
+pub(crate) fn pays_for(app: &App, running: &Running, plan: PlanName) -> bool {
+    running.pays_by.is_some_and(|name| is_offered(app, plan, name))
+}
+
+/// A way to pay on file becomes the one that is charged for a plan; of one that the plan does not offer, why not.
+pub(crate) async fn choose_on_file(
+    app: &App,
+    tx: &mut TenantTx,
+    id: PaymentMethodId,
+    plan: PlanName,
+) -> Result<Method, Problem> {
+    let method = payment_methods::get(tx, id).await?;
+    let detail = if method.state != "Usable" {
+        "This way to pay cannot be used yet; its owner has to confirm it first.".to_owned()
+    } else if is_offered(app, plan, method.provider) {
+        charge_from_now_on(tx, id).await?;
+        return Ok(payment_methods::get(tx, id).await?);
+    } else {
+        format!("{} is not offered for {plan}; choose another way to pay.", method.provider)
+    };
+    Err(Problem::new(ProblemKind::Conflict, detail))
 }
 
 fn not_offered(open: &[ProviderName]) -> Problem {

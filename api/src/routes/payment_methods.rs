@@ -215,17 +215,11 @@ pub(crate) async fn make_default(
     PathId(id): PathId<PaymentMethodId>,
 ) -> Result<Json<PaymentMethodBody>, Problem> {
     let mut tx = auth.begin(&app).await?;
-    subscriptions::get_for_update(&mut tx).await?;
-    let method = payment_methods::get(&mut tx, id).await?;
-    if method.state != "Usable" {
-        let detail = "This way to pay cannot be used yet; its owner has to confirm it first.";
-        return Err(Problem::new(ProblemKind::Conflict, detail));
-    }
+    let running = subscriptions::get_for_update(&mut tx).await?;
 
-    ways_to_pay::charge_from_now_on(&mut tx, id).await?;
+    let method = ways_to_pay::choose_on_file(&app, &mut tx, id, running.plan).await?;
     let changes = json!({ "provider": method.provider, "default": true });
     auth.caller.audit(&app, &mut tx, Action::PaymentMethodSet, id, changes).await?;
-    let method = payment_methods::get(&mut tx, id).await?;
 
     auth.caller.commit(tx).await?;
     Ok(Json(PaymentMethodBody::new(method)))

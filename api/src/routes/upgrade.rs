@@ -197,7 +197,9 @@ pub(crate) async fn upgrade(
         (_, Some(kept)) => {
             ways_to_pay::put_on_file(&app, &mut tx, kept, true, step.now).await?;
         }
-        (Some(Given::OnFile(id)), None) => ways_to_pay::charge_from_now_on(&mut tx, *id).await?,
+        (Some(Given::OnFile(id)), None) => {
+            ways_to_pay::choose_on_file(&app, &mut tx, *id, wish.plan).await?;
+        }
         _ => {}
     }
     for invoice in &step.billed_before {
@@ -248,7 +250,8 @@ async fn show_preview(app: &App, mut tx: TenantTx, wish: &Wish) -> Result<Respon
         None => None,
     };
     let after = &step.turn.after;
-    let payable = wish.payment_method.is_some() || step.loaded.payable();
+    let running = &step.loaded.running;
+    let payable = wish.payment_method.is_some() || ways_to_pay::pays_for(app, running, wish.plan);
     let standing = step.loaded.running.standing;
     let in_force = app.books.version(&mut tx, after.plan, after.plan_version).await?;
     drop(tx);

@@ -138,6 +138,18 @@ async fn crypto_currencies_are_for_enterprises() {
     let owner = app.tenant("four", "Enterprise").await;
     let kept = add(&owner, crypto).await;
     assert_eq!((&kept["provider"], &kept["state"]), (&json!("BtcPay"), &json!("Usable")));
+
+    // It pays for nothing else: not by a change to another plan, and not under one.
+    let smaller = json!({ "new_plan": "Pro", "accept_over_limit": true });
+    let refused = owner.post(&owner.path("/upgrade"), smaller.clone()).await.expect(402);
+    assert_eq!(refused.problem(), "402 payment-method-required");
+    let by_crypto = json!({ "new_plan": "Pro", "payment_method": kept["id"] });
+    owner.post(&owner.path("/upgrade"), by_crypto).await.expect(409);
+    let by_card = json!({ "new_plan": "Pro", "accept_over_limit": true, "payment_method": CARD });
+    owner.post(&owner.path("/upgrade"), by_card).await.expect(200);
+    let id = kept["id"].as_str().expect("an id");
+    let path = owner.path(&format!("/payment-methods/{id}/default"));
+    owner.post(&path, json!({})).await.expect(409);
 }
 
 #[tokio::test]

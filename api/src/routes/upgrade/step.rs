@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::routes::usage;
 use crate::routes::usage::meters::OverLimitBody;
+use crate::ways_to_pay;
 
 /// How old a preview may be that the charge is to equal.
 const PREVIEW_AGE_MAX: SignedDuration = SignedDuration::from_mins(15);
@@ -84,7 +85,8 @@ pub(super) async fn decide(
     let at = wish.instant(app, &loaded, now)?;
     let (plan, offer) = offered(app, tx, wish, &loaded).await?;
     let decide = |loaded: &Loaded| {
-        let account = loaded.account(payable || loaded.payable());
+        let on_file = ways_to_pay::pays_for(app, &loaded.running, wish.plan);
+        let account = loaded.account(payable || on_file);
         accept(billing::change(account, &offer, at).map_err(Problem::internal)?)
     };
 
