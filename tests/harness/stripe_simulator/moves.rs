@@ -5,6 +5,9 @@ use serde_json::json;
 use super::objects::{Dispute, Intent, Metadata, Status};
 use super::world::World;
 
+/// In seconds.
+const RETURNED_WITHIN: i64 = 30 * 24 * 3600;
+
 /// What happens at a provider without anybody here having asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
@@ -69,8 +72,9 @@ impl World {
         });
         let back = self.refunds.iter().position(|refund| {
             self.is_of(&refund.intent, tenant)
-                // Banks send back, now and then, what has arrived.
-                && (refund.status == "pending" || refund.status == "succeeded" && luck == 0)
+                // Banks send back, now and then, what has arrived: within a month.
+                && (refund.status == "pending"
+                    || refund.status == "succeeded" && luck == 0 && refund.created > Self::now() - RETURNED_WITHIN)
         });
         match (which, waiting, open, back) {
             (0..9, Some(place), ..) => self.decide(place, luck < 7),

@@ -43,6 +43,10 @@ async fn what_is_signed_and_recent_is_kept_once_byte_for_byte() {
         call(&app, "/hooks/stripe", EVENT, Some(&signed)).await.expect(204);
     }
     app.wait_for_jobs().await;
+    let jobs = "SELECT count(*) FROM apalis.jobs WHERE convert_from(job, 'UTF8') LIKE '%evt_1%'";
+    let mut admin = app.database().connect().await;
+    let jobs: i64 = sqlx::query_scalar(jobs).fetch_one(&mut admin).await.expect("a count");
+    assert_eq!(jobs, 1);
     let ignored = Some("Ignored".to_owned());
     assert_eq!(kept(&app).await, [("evt_1".to_owned(), EVENT.as_bytes().to_vec(), ignored)]);
 }

@@ -77,7 +77,7 @@ async fn a_dispute_and_a_refund_that_came_back_without_a_word_are_settled() {
         "reason": "An outage", "refund": true, "lines": [{ "line": 1, "amount_minor": 4_000 }],
     });
     stage.desk.operator.post(&invoice.act("/credit-notes"), credit).await.expect(201);
-    stage.desk.app.wait_for_jobs().await;
+    stage.pass(29 * 24).await;
     stage.stripe.happens(&stage.owner.tenant_id, Move::SendsBack);
     let found = stage.one_difference().await;
     assert_eq!(found.says(), ("Refund", Some(4_000), None));
@@ -104,7 +104,7 @@ async fn what_moved_while_nobody_compared_is_found_afterwards() {
     stage.pay("Starter").await;
     assert_eq!(stage.reconciled().await, []);
     stage.stripe.happens(&stage.owner.tenant_id, Move::Disputes);
-    stage.pass(10 * 24).await;
+    stage.pass(50 * 24).await;
     let found = stage.one_difference().await;
     assert_eq!(found.says(), ("Dispute", None, Some(2_900)));
 

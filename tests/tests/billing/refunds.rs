@@ -63,14 +63,17 @@ async fn what_a_credit_note_gives_goes_back_to_the_card_and_no_more() {
     stage.desk.app.wait_for_jobs().await;
     assert_eq!((stage.given_back(), balance(&stage.owner).await), (4_600, 400));
 
+    // Nor more than one note gave, although there is more in credit.
+    stage.credit(&invoice, note(2_000, false)).await;
+    stage.refund(&path, 401, Some(&second)).await.expect(409);
+
     // Without a note nothing was paid too much; of another payment's there is nothing to give.
     stage.refund(&path, 1, None).await.expect(409);
-    stage.refund(&path, 401, Some(&second)).await.expect(409);
     stage.refund(&path, 0, Some(&second)).await.expect(422);
     let euros =
         json!({ "amount": { "amount_minor": 1, "currency": "EUR" }, "credit_note_id": second });
     stage.desk.operator.post(&path, euros).await.expect(422);
-    assert_eq!(stage.desk.accounts().await, ["CashStripe 5300", "Credit -400", "Revenue -4900"]);
+    assert_eq!(stage.desk.accounts().await, ["CashStripe 5300", "Credit -2400", "Revenue -2900"]);
     assert_eq!(stage.reconciled().await, []);
 }
 
@@ -129,6 +132,24 @@ async fn what_was_paid_too_much_goes_back_and_what_was_spent_meanwhile_does_not(
     let spent = stage.refund(&path, 1, None).await.expect(409).json();
     assert!(spent["detail"].as_str().expect("words").contains("in credit"), "{spent}");
     assert_eq!(stage.given_back(), 4_000);
+}
+
+#[tokio::test]
+async fn what_is_disputed_does_not_go_back_besides() {
+    let stage = CardDesk::told().await;
+    let invoice = stage.pay("Pro").await;
+    let note = stage.credit(&invoice, note(4_000, false)).await;
+    stage.stripe.happens(&stage.owner.tenant_id, Move::Disputes);
+    stage.until("SELECT count(*) FROM disputes WHERE state = 'Open'").await;
+    let path = stage.refunds(&invoice).await;
+    let refused = stage.refund(&path, 4_000, Some(&note)).await.expect(409).json();
+    assert!(refused["detail"].as_str().expect("words").contains("at most 0"), "{refused}");
+
+    stage.stripe.happens(&stage.owner.tenant_id, Move::Wins);
+    stage.until("SELECT count(*) FROM disputes WHERE state = 'Won'").await;
+    stage.refund(&path, 4_000, Some(&note)).await.expect(201);
+    stage.desk.app.wait_for_jobs().await;
+    assert_eq!((stage.given_back(), balance(&stage.owner).await), (4_000, 0));
 }
 
 #[tokio::test]

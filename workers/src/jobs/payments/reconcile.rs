@@ -14,9 +14,9 @@ use store::reconciliation::{self, Difference, Recorded};
 
 use crate::app::App;
 
-/// So far back it is compared, from where it was compared last: what took days to settle, and what was not told for days,
-/// is seen.
-const WINDOW: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// So far back it is compared, from where it was compared last: what took days to settle is seen, and the refund that a bank
+/// sends back, which may be up to 30 days later.
+const WINDOW: SignedDuration = SignedDuration::from_hours(24 * 35);
 /// No further back than this, however long a provider could not be reached or a difference has been open.
 const WINDOW_MAX: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// What is younger may be on its way.
