@@ -58,6 +58,12 @@ async fn before_the_provider_has_heard_of_it() {
     stage.buy("Starter", Card::Pays).await;
     assert!(poll_async(BOUND, async || (stage.stripe.held() > 0).then_some(())).await.is_some());
     stage.kill().await;
+    // What the dead one has sent is on its way yet, and nobody asks besides.
+    stage.desk.app.restart(WORKERS).await;
+    stage
+        .until("SELECT count(*) FROM apalis.jobs WHERE last_result::text LIKE '%somebody else is asking%'")
+        .await;
+    assert_eq!(stage.stripe.held(), 1);
     // It arrives late, all the same.
     stage.stripe.holds(None);
     stage.goes_on().await;
