@@ -131,6 +131,48 @@ impl Answer {
     }
 }
 
+/// How a provider says that it understood, and refuses.
+pub(crate) trait Refusal {
+    /// The status that it came with.
+    fn status(&self) -> u16;
+
+    /// As an error: the call is wrong.
+    fn into_error(self) -> PaymentError;
+}
+
+/// Why a call came to nothing.
+#[derive(Debug)]
+pub(crate) enum Failure<R> {
+    /// The provider refused.
+    Refused(Box<R>),
+    /// All else.
+    Other(PaymentError),
+}
+
+impl<R> From<PaymentError> for Failure<R> {
+    fn from(error: PaymentError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl<R: Refusal> From<Failure<R>> for PaymentError {
+    fn from(failure: Failure<R>) -> Self {
+        match failure {
+            Failure::Refused(refusal) => refusal.into_error(),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+/// What there is, or that there is none.
+pub(crate) fn found<T, R: Refusal>(got: Result<T, Failure<R>>) -> Result<Option<T>, PaymentError> {
+    match got {
+        Ok(object) => Ok(Some(object)),
+        Err(Failure::Refused(refusal)) if refusal.status() == StatusCode::NOT_FOUND => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
 /// In our words: those of the library hold the URL.
 fn unavailable(error: &reqwest::Error) -> PaymentError {
     let what = if error.is_timeout() {

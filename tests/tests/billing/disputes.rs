@@ -78,23 +78,3 @@ async fn one_that_is_heard_of_when_it_is_over_is_booked_once() {
         (0, 1)
     );
 }
-
-/// Its webhook is lost: it is looked up, and read as it is by then.
-#[tokio::test]
-async fn one_that_ends_without_a_word_is_looked_up() {
-    let stage = CardDesk::told().await;
-    stage.pay("Starter").await;
-    stage.stripe.happens(&stage.owner.tenant_id, Move::Disputes);
-    stage.until("SELECT count(*) FROM disputes WHERE state = 'Open'").await;
-
-    stage.stripe.tells("http://127.0.0.1:1");
-    stage.stripe.happens(&stage.owner.tenant_id, Move::Wins);
-    stage
-        .desk
-        .alter(
-            r#"SELECT apalis.enqueue('payments', '{"version": 1, "job": {"step": "poll"}}', 25)"#,
-        )
-        .await;
-    stage.until("SELECT count(*) FROM disputes WHERE state = 'Won'").await;
-    assert_eq!(stage.desk.accounts().await, ["CashStripe 2900", "Revenue -2900"]);
-}

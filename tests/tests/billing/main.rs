@@ -15,6 +15,7 @@ mod kept;
 mod kills;
 mod late_use;
 mod life;
+mod looked_up;
 mod operators;
 mod overage;
 mod reconciliation;

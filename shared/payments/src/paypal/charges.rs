@@ -5,10 +5,11 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::client::{Client, Failure, Refusal, found};
+use super::client::{Client, Failure, Refusal};
 use super::methods::{Token, token};
 use super::objects::{Capture, Order, Value, WITHDRAWN, decline_of, order_of, order_reference};
 use super::settled::transactions;
+use crate::call::{Refusal as _, found};
 use crate::error::PaymentError;
 use crate::provider::{ChargeOrder, Fact};
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::objects::{Link, link};
-use crate::call::{Answer, Caller, bearing, short};
+use crate::call::{self, Answer, Caller, bearing, short};
 use crate::error::PaymentError;
 
 /// A token is given up so long before its end, so that none ends on its way.
@@ -78,45 +78,21 @@ impl Refusal {
     pub(super) fn link(&self, rel: &str) -> Option<String> {
         link(&self.links, rel)
     }
+}
 
-    pub(super) fn into_error(self) -> PaymentError {
+impl call::Refusal for Refusal {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn into_error(self) -> PaymentError {
         let message = self.details.first().map_or(&self.message, |detail| &detail.description);
         PaymentError::Refused { code: self.code(), message: short(message) }
     }
 }
 
-/// Why a call came to nothing.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// `PayPal` understood, and refused.
-    Refused(Box<Refusal>),
-    /// All else.
-    Other(PaymentError),
-}
-
-impl From<PaymentError> for Failure {
-    fn from(error: PaymentError) -> Self {
-        Self::Other(error)
-    }
-}
-
-impl From<Failure> for PaymentError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(refusal) => refusal.into_error(),
-            Failure::Other(error) => error,
-        }
-    }
-}
-
-/// What there is, or that there is none.
-pub(super) fn found<T>(got: Result<T, Failure>) -> Result<Option<T>, PaymentError> {
-    match got {
-        Ok(object) => Ok(Some(object)),
-        Err(Failure::Refused(refusal)) if refusal.status == StatusCode::NOT_FOUND => Ok(None),
-        Err(failure) => Err(failure.into()),
-    }
-}
+/// Why a call of `PayPal` came to nothing.
+pub(super) type Failure = call::Failure<Refusal>;
 
 impl Client {
     pub(super) fn new(access: Access) -> Self {

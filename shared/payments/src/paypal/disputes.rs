@@ -4,9 +4,9 @@ use domain::payment::{ChargeKey, Dispute, DisputeState};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::client::{Client, found};
+use super::client::Client;
 use super::objects::{Capture, Value};
-use crate::call::short;
+use crate::call::{found, short};
 use crate::error::PaymentError;
 use crate::provider::Fact;
 

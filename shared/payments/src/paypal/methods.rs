@@ -5,8 +5,9 @@ use domain::payment::Decline;
 use domain::secret::Secret;
 use serde_json::json;
 
-use super::client::{Client, Failure, found};
+use super::client::{Client, Failure};
 use super::objects::Vaulted;
+use crate::call::found;
 use crate::error::PaymentError;
 use crate::provider::{Fact, MethodState, NewMethod, SavedMethod};
 

@@ -3,8 +3,9 @@
 use domain::payment::Refund;
 use serde_json::json;
 
-use super::client::{Client, found};
+use super::client::Client;
 use super::objects::{Capture, Order, RefundObject, Value, order_of};
+use crate::call::found;
 use crate::error::PaymentError;
 use crate::provider::{Fact, RefundOrder};
 

@@ -5,9 +5,10 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::amount_text;
-use super::client::{Client, Failure, Form, found};
+use super::client::{Client, Failure, Form};
 use super::methods::parts;
 use super::objects::{Intent, OURS, Refusal};
+use crate::call::{Refusal as _, found};
 use crate::error::PaymentError;
 use crate::provider::{ChargeOrder, Fact};
 

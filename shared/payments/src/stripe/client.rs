@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use super::objects::{Object, Page, Refusal};
-use crate::call::{Caller, bearing};
+use crate::call::{self, Caller, bearing};
 use crate::error::PaymentError;
 
 /// The version of the API that requests and answers are of, whatever the account's default is. It is the one of the
@@ -35,42 +35,12 @@ pub(super) struct Client {
     secret_key: Secret<String>,
 }
 
-/// Why a call came to nothing.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// Stripe understood, and refused.
-    Refused(Box<Refusal>),
-    /// All else.
-    Other(PaymentError),
-}
-
-impl From<PaymentError> for Failure {
-    fn from(error: PaymentError) -> Self {
-        Self::Other(error)
-    }
-}
-
-impl From<Failure> for PaymentError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(refusal) => refusal.into_error(),
-            Failure::Other(error) => error,
-        }
-    }
-}
+/// Why a call of Stripe came to nothing.
+pub(super) type Failure = call::Failure<Refusal>;
 
 #[derive(Deserialize)]
 struct Refused {
     error: Refusal,
-}
-
-/// What there is, or that there is none.
-pub(super) fn found<T>(got: Result<T, Failure>) -> Result<Option<T>, PaymentError> {
-    match got {
-        Ok(object) => Ok(Some(object)),
-        Err(Failure::Refused(refusal)) if refusal.status == StatusCode::NOT_FOUND => Ok(None),
-        Err(failure) => Err(failure.into()),
-    }
 }
 
 impl Client {

@@ -5,8 +5,9 @@ use domain::payment::Decline;
 use domain::secret::Secret;
 use http::StatusCode;
 
-use super::client::{Client, Failure, Form, found};
+use super::client::{Client, Failure, Form};
 use super::objects::{CUSTOMER, Customer, Method, NextAction, OURS, Page, SetupIntent};
+use crate::call::{Refusal as _, found};
 use crate::error::PaymentError;
 use crate::provider::{Fact, MethodState, NewMethod, SavedMethod};
 

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::amounts::from_stripe;
-use crate::call::short;
+use crate::call::{self, short};
 use crate::error::PaymentError;
 
 /// Under which our keys are kept with what is theirs.
@@ -37,9 +37,12 @@ pub(super) struct Refusal {
     pub(super) payment_intent: Option<Box<Intent>>,
 }
 
-impl Refusal {
-    /// As an error: the call is wrong, not the card.
-    pub(super) fn into_error(self) -> PaymentError {
+impl call::Refusal for Refusal {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn into_error(self) -> PaymentError {
         let code = self.code.or(self.kind).unwrap_or_else(|| self.status.to_string());
         let message = self.message.unwrap_or_default();
         PaymentError::Refused { code: short(&code), message: short(&message) }

@@ -4,8 +4,9 @@ use domain::payment::Refund;
 
 use super::amount_text;
 use super::charges::since;
-use super::client::{Client, Form, found};
+use super::client::{Client, Form};
 use super::objects::{DisputeObject, OURS, RefundObject};
+use crate::call::found;
 use crate::error::PaymentError;
 use crate::provider::{Fact, RefundOrder};
 
