@@ -93,20 +93,31 @@ pub struct Difference {
     pub reason: Option<String>,
 }
 
-/// How far back a comparison has to begin: where the last one ended, or where what differs still was begun. `None`: there was
-/// none yet.
+/// What was compared with a provider before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compared {
+    /// Up to when; `None`: nothing was.
+    pub until: Option<Timestamp>,
+    /// When what differs still was begun, the oldest of it.
+    pub open_since: Option<Timestamp>,
+}
+
+/// What was compared with a provider before.
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn since(tx: &mut ControlTx, of: ProviderName) -> Result<Option<Timestamp>, Error> {
-    let since = sqlx::query_scalar!(
-        "SELECT least((SELECT max(to_at) FROM reconciliations WHERE provider = $1),
-            (SELECT min(begun_at) FROM reconciliation_differences WHERE provider = $1 AND state = 'Open'))",
+pub async fn compared(tx: &mut ControlTx, of: ProviderName) -> Result<Compared, Error> {
+    let row = sqlx::query!(
+        "SELECT (SELECT max(to_at) FROM reconciliations WHERE provider = $1) AS until,
+            (SELECT min(begun_at) FROM reconciliation_differences WHERE provider = $1 AND state = 'Open') AS open_since",
         of.as_str()
     )
     .fetch_one(tx.connection())
     .await?;
-    Ok(since.map(|at| at.to_jiff()))
+    Ok(Compared {
+        until: row.until.map(|at| at.to_jiff()),
+        open_since: row.open_since.map(|at| at.to_jiff()),
+    })
 }
 
 /// Keeps a difference, or what it is by now. One that was ended and differs again is open again, unless it was accepted.

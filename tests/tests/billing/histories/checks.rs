@@ -66,7 +66,8 @@ const FAULTS: &str = "
             WHERE disputes.tenant_id = entries.tenant_id AND state = 'Open')
     UNION ALL
     SELECT coalesce(tenant_id, '00000000-0000-0000-0000-000000000000'), 'a difference: ' || what || ' ' || reference
-        || ', ours ' || coalesce(ours_minor, 0) || ', theirs ' || coalesce(theirs_minor, 0)
+        || ', ours ' || coalesce(ours_minor, 0) || ', theirs ' || coalesce(theirs_minor, 0) || ', begun ' || begun_at
+        || ', compared until ' || coalesce((SELECT max(to_at)::text FROM reconciliations), 'never')
     FROM reconciliation_differences WHERE state = 'Open'
     UNION ALL
     SELECT '00000000-0000-0000-0000-000000000000', 'given up: ' || convert_from(job, 'UTF8') || ' '

@@ -10,15 +10,15 @@ use domain::id::{DifferenceId, TenantId};
 use domain::payment::{ChargeKey, ProviderName, RefundKey};
 use jiff::{SignedDuration, Timestamp};
 use payments::{PaymentError, Provider, Settled, SettledKind};
-use store::reconciliation::{self, Difference, Recorded};
+use store::reconciliation::{self, Compared, Difference, Recorded};
 
 use crate::app::App;
 
 /// So far back it is compared, from where it was compared last: what took days to settle is seen, and the refund that a bank
 /// sends back, which may be up to 30 days later.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24 * 35);
-/// No further back than this, however long a provider could not be reached or a difference has been open.
-const WINDOW_MAX: SignedDuration = SignedDuration::from_hours(24 * 90);
+/// What differs stays in sight for so long after it was begun; an operator ends what is older.
+const OPEN_WINDOW: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// What is younger may be on its way.
 const QUIET: SignedDuration = SignedDuration::from_hours(1);
 /// By so much a provider's clock, and when it heard of a charge, may differ from ours.
@@ -41,9 +41,8 @@ async fn compare(app: &App, provider: &Arc<dyn Provider>) -> anyhow::Result<()> 
     let to = now - QUIET;
     let name = provider.name();
     let mut tx = app.store.control().await?;
-    let since = reconciliation::since(&mut tx, name).await?.unwrap_or(to);
+    let from = begin(reconciliation::compared(&mut tx, name).await?, to);
     drop(tx);
-    let from = (since.min(to) - WINDOW).max(now - WINDOW_MAX);
     let theirs = match provider.settled(from - MARGIN, to + MARGIN).await {
         Ok(theirs) => theirs,
         // It remembers nothing, or is told of by statements.
@@ -63,6 +62,12 @@ async fn compare(app: &App, provider: &Arc<dyn Provider>) -> anyhow::Result<()> 
     tx.commit().await?;
     app.metrics.payments.compared(name, open);
     Ok(())
+}
+
+/// From when on is compared up to `to`. Whatever kept a provider from being compared, nothing is left out.
+fn begin(before: Compared, to: Timestamp) -> Timestamp {
+    let open = before.open_since.unwrap_or(to).max(to - OPEN_WINDOW);
+    (before.until.unwrap_or(to).min(to) - WINDOW).min(open)
 }
 
 /// Compares both sides by `what` and reference. What was begun outside of `[from, to)` is looked at only to find what the
@@ -163,6 +168,24 @@ mod tests {
             amount: usd(amount),
             begun_at: at(day),
         }
+    }
+
+    #[test]
+    fn nothing_is_left_out_and_what_is_open_stays_in_sight_for_a_while() {
+        let to = at("2026-11-30T00:00:00Z");
+        let begins = |until: Option<&str>, open_since: Option<&str>| {
+            begin(Compared { until: until.map(at), open_since: open_since.map(at) }, to)
+        };
+        let day = |text: &str| at(&format!("{text}T00:00:00Z"));
+        assert_eq!(begins(None, None), day("2026-10-26"));
+        assert_eq!(begins(Some("2026-11-29T00:00:00Z"), None), day("2026-10-25"));
+        assert_eq!(begins(Some("2026-06-30T00:00:00Z"), None), day("2026-05-26"));
+        let young = begins(Some("2026-11-29T00:00:00Z"), Some("2026-11-20T00:00:00Z"));
+        assert_eq!(young, day("2026-10-25"));
+        let old = begins(Some("2026-11-29T00:00:00Z"), Some("2026-09-15T00:00:00Z"));
+        assert_eq!(old, day("2026-09-15"));
+        let too_old = begins(Some("2026-11-29T00:00:00Z"), Some("2026-01-01T00:00:00Z"));
+        assert_eq!(too_old, day("2026-09-01"));
     }
 
     #[test]
