@@ -110,6 +110,8 @@ CREATE TABLE refunds (
     created_at     timestamptz NOT NULL,
     sent_at        timestamptz,
     asked_until    timestamptz,
+    -- By the provider's clock, once it has told of it; that may be days after it was asked for.
+    begun_at       timestamptz,
     settled_at     timestamptz,
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, payment_id) REFERENCES payments (tenant_id, id),

@@ -64,11 +64,13 @@ AS $$
         AND (payments.reference = ANY (of_references)
             OR (coalesce(charges.created_at, received_at) >= from_at AND coalesce(charges.created_at, received_at) < to_at))
     UNION ALL
-    SELECT 'Refund', refunds.reference, refunds.tenant_id, refunds.currency, refunds.amount_minor, refunds.created_at
+    SELECT 'Refund', refunds.reference, refunds.tenant_id, refunds.currency, refunds.amount_minor,
+        coalesce(begun_at, refunds.created_at)
     FROM refunds
     JOIN payments ON (payments.tenant_id, payments.id) = (refunds.tenant_id, refunds.payment_id)
     WHERE payments.provider = of_provider AND refunds.state = 'Succeeded'
-        AND (refunds.reference = ANY (of_references) OR (refunds.created_at >= from_at AND refunds.created_at < to_at))
+        AND (refunds.reference = ANY (of_references)
+            OR (coalesce(begun_at, refunds.created_at) >= from_at AND coalesce(begun_at, refunds.created_at) < to_at))
     UNION ALL
     SELECT 'Dispute', disputes.reference, disputes.tenant_id, disputes.currency, disputes.amount_minor, opened_at
     FROM disputes

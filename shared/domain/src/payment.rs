@@ -188,6 +188,8 @@ pub struct Refund {
     pub reference: String,
     /// How much.
     pub amount: Money,
+    /// When the provider began it, where it says so; it may have been asked for days before.
+    pub begun_at: Option<Timestamp>,
     /// What has become of it.
     pub state: RefundState,
 }

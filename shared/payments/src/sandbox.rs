@@ -116,6 +116,7 @@ impl Provider for Sandbox {
         Ok(Refund {
             reference: order.key.refund_id.to_string(),
             amount: order.amount,
+            begun_at: None,
             state: RefundState::Succeeded,
         })
     }

@@ -358,14 +358,15 @@ pub async fn settle(
         return Ok(false);
     }
     sqlx::query!(
-        "UPDATE refunds SET state = $3, reference = $4,
+        "UPDATE refunds SET state = $3, reference = $4, begun_at = coalesce($6, begun_at),
             settled_at = CASE WHEN $3 = 'Processing' THEN NULL ELSE $5::timestamptz END
         WHERE tenant_id = $1 AND id = $2",
         tx.tenant_id() as _,
         refund.id as _,
         told.state.as_str(),
         told.reference,
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        told.begun_at.map(ToSqlx::to_sqlx) as _
     )
     .execute(tx.connection())
     .await?;

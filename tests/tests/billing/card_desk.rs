@@ -78,7 +78,7 @@ impl CardDesk {
                 "BEGIN;
                 SET LOCAL session_replication_role = replica;
                 UPDATE charges SET created_at = created_at - interval '{hours} hours';
-                UPDATE refunds SET created_at = created_at - interval '{hours} hours';
+                UPDATE refunds SET created_at = created_at - interval '{hours} hours', begun_at = begun_at - interval '{hours} hours';
                 UPDATE disputes SET opened_at = opened_at - interval '{hours} hours';
                 UPDATE reconciliations SET from_at = from_at - interval '{hours} hours',
                     to_at = to_at - interval '{hours} hours';

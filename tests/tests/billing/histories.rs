@@ -175,7 +175,7 @@ impl Stage {
                 paused_at = paused_at - interval '{days} days';
             UPDATE charges SET created_at = created_at - interval '{days} days', sent_at = sent_at - interval '{days} days',
                 settled_at = settled_at - interval '{days} days';
-            UPDATE refunds SET created_at = created_at - interval '{days} days';
+            UPDATE refunds SET created_at = created_at - interval '{days} days', begun_at = begun_at - interval '{days} days';
             UPDATE disputes SET opened_at = opened_at - interval '{days} days';
             UPDATE reconciliations SET from_at = from_at - interval '{days} days', to_at = to_at - interval '{days} days';
             UPDATE reconciliation_differences SET begun_at = begun_at - interval '{days} days';

@@ -77,6 +77,8 @@ async fn a_dispute_and_a_refund_that_came_back_without_a_word_are_settled() {
         "reason": "An outage", "refund": true, "lines": [{ "line": 1, "amount_minor": 4_000 }],
     });
     stage.desk.operator.post(&invoice.act("/credit-notes"), credit).await.expect(201);
+    // It was asked for long before the provider heard of it.
+    stage.desk.alter("UPDATE refunds SET created_at = created_at - interval '40 days'").await;
     stage.pass(29 * 24).await;
     stage.stripe.happens(&stage.owner.tenant_id, Move::SendsBack);
     let found = stage.one_difference().await;

@@ -128,7 +128,8 @@ impl PullPayment {
         } else {
             RefundState::Processing
         };
-        Ok(Refund { reference: self.id, amount, state })
+        let begun_at = self.starts_at.map(at).transpose()?;
+        Ok(Refund { reference: self.id, amount, begun_at, state })
     }
 }
 

@@ -4,6 +4,7 @@ use domain::money::Money;
 use domain::payment::{
     Charge, ChargeKey, ChargeState, Decline, MethodLabel, Refund, RefundKey, RefundState,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::call::short;
@@ -231,6 +232,7 @@ pub(super) struct RefundObject {
     status: Option<String>,
     amount: Option<Value>,
     custom_id: Option<String>,
+    create_time: Option<Timestamp>,
 }
 
 impl RefundObject {
@@ -245,7 +247,7 @@ impl RefundObject {
             _ => RefundState::Processing,
         };
         let amount = self.amount.as_ref().ok_or_else(no_amount)?.money()?;
-        Ok(Refund { reference: self.id, amount, state })
+        Ok(Refund { reference: self.id, amount, begun_at: self.create_time, state })
     }
 }
 

@@ -185,7 +185,8 @@ impl RefundObject {
             _ => RefundState::Processing,
         };
         let amount = money(self.amount, &self.currency)?;
-        Ok(Refund { reference: self.id, amount, state })
+        let begun_at = Some(at(self.created)?);
+        Ok(Refund { reference: self.id, amount, begun_at, state })
     }
 }
 

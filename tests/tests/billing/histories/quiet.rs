@@ -28,7 +28,7 @@ const UNDER_WAY: &str = "
 
 const OLD: &str = "
     UPDATE charges SET created_at = created_at - interval '2 hours';
-    UPDATE refunds SET created_at = created_at - interval '2 hours';
+    UPDATE refunds SET created_at = created_at - interval '2 hours', begun_at = begun_at - interval '2 hours';
     UPDATE disputes SET opened_at = opened_at - interval '2 hours'";
 
 impl Stage {

@@ -65,7 +65,7 @@ pub(super) async fn refund(app: &App, tenant: TenantId, id: RefundId) -> anyhow:
 
 fn by_hand(refund: &Refund) -> Told {
     let reference = refund.reference.clone().unwrap_or_else(|| refund.id.to_string());
-    Told { reference, amount: refund.amount, state: RefundState::Succeeded }
+    Told { reference, amount: refund.amount, begun_at: None, state: RefundState::Succeeded }
 }
 
 async fn ask(
