@@ -123,6 +123,12 @@ impl StripeSimulator {
         self.shared.world().book()
     }
 
+    /// When each refund and dispute began, in seconds since 1970.
+    #[must_use]
+    pub fn beginnings(&self) -> Vec<(String, i64)> {
+        self.shared.world().beginnings()
+    }
+
     /// How many faults there were.
     #[must_use]
     pub fn faults(&self) -> u64 {

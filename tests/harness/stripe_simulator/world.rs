@@ -87,6 +87,12 @@ impl World {
         self.disputes.iter_mut().for_each(|dispute| dispute.created -= seconds);
     }
 
+    pub(super) fn beginnings(&self) -> Vec<(String, i64)> {
+        let refunds = self.refunds.iter().map(|refund| (refund.id.clone(), refund.created));
+        let disputes = self.disputes.iter().map(|dispute| (dispute.id.clone(), dispute.created));
+        refunds.chain(disputes).collect()
+    }
+
     pub(super) fn happened(&mut self, kind: &'static str, object: Value) {
         let id = self.new_id("evt");
         self.events.push(Event { id, kind, object });

@@ -46,7 +46,22 @@ impl Stage {
                 break;
             }
         }
+        self.at_one_time().await;
         self.reconciled().await;
+    }
+
+    /// Days may have passed between a provider's answer and what was written of it: then both date differently what they
+    /// would have dated alike.
+    async fn at_one_time(&self) {
+        let (references, begun): (Vec<_>, Vec<_>) = self.stripe.beginnings().into_iter().unzip();
+        for (table, column) in [("refunds", "begun_at"), ("disputes", "opened_at")] {
+            let sql = format!(
+                "UPDATE {table} SET {column} = to_timestamp(begun) FROM unnest($1::text[], $2::bigint[]) AS provider (id, begun)
+                WHERE {table}.reference = provider.id"
+            );
+            let sql = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&references).bind(&begun);
+            sql.execute(&self.database).await.expect("the database answers");
+        }
     }
 
     /// What is under way is looked up: a dispute may wait for the payment of which no webhook told.
