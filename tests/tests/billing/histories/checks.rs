@@ -75,6 +75,21 @@ const FAULTS: &str = "
     FROM apalis.jobs WHERE job_type IN ('billing', 'payments')
         AND (status = 'Killed' OR (status = 'Failed' AND attempts >= max_attempts))";
 
+/// What moved a tenant's money back and forth, and where it differed.
+const MOVED: &str = "
+    SELECT 'refund ' || coalesce(refunds.reference, '-') || ' ' || state || ' ' || refunds.amount_minor || ', begun '
+        || coalesce(begun_at, created_at)
+    FROM refunds JOIN payments ON (payments.tenant_id, payments.id) = (refunds.tenant_id, payment_id)
+    WHERE refunds.tenant_id = $1 AND provider = 'Stripe'
+    UNION ALL
+    SELECT 'dispute ' || reference || ' ' || state || ' ' || amount_minor || ', opened ' || opened_at FROM disputes WHERE tenant_id = $1
+    UNION ALL
+    SELECT 'difference: ' || what || ' ' || reference || ' ' || state || ', ours ' || coalesce(ours_minor, 0) || ', theirs '
+        || coalesce(theirs_minor, 0) || ', begun ' || begun_at
+    FROM reconciliation_differences WHERE tenant_id = $1
+    UNION ALL
+    SELECT 'compared ' || from_at || ' to ' || to_at || ' at ' || compared_at FROM reconciliations";
+
 /// A payment that is on record.
 #[derive(Debug, sqlx::FromRow)]
 struct Paid {
@@ -102,7 +117,15 @@ impl Stage {
         .expect("the database answers");
         let book = self.stripe.book();
         faults.extend(payments_are_those_of(&book, paid));
-        faults.extend(cash_is_that_of(&book, &cash.into_iter().collect()));
+        for (id, fault) in cash_is_that_of(&book, &cash.into_iter().collect()) {
+            let moved: Vec<String> = sqlx::query_scalar(MOVED)
+                .bind(id)
+                .fetch_all(&self.database)
+                .await
+                .expect("the database answers");
+            let theirs = book.iter().filter(|one| tenant_of(one) == id);
+            faults.push((id, format!("{fault}: {moved:#?} {:#?}", theirs.collect::<Vec<_>>())));
+        }
         let told: Vec<String> =
             faults.into_iter().map(|(id, fault)| self.told(id, &fault)).collect();
         assert!(told.is_empty(), "{}: {told:#?}", self.seeds());

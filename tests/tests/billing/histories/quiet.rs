@@ -29,7 +29,9 @@ const UNDER_WAY: &str = "
 const OLD: &str = "
     UPDATE charges SET created_at = created_at - interval '2 hours';
     UPDATE refunds SET created_at = created_at - interval '2 hours', begun_at = begun_at - interval '2 hours';
-    UPDATE disputes SET opened_at = opened_at - interval '2 hours'";
+    UPDATE disputes SET opened_at = opened_at - interval '2 hours';
+    UPDATE reconciliations SET from_at = from_at - interval '2 hours', to_at = to_at - interval '2 hours';
+    UPDATE reconciliation_differences SET begun_at = begun_at - interval '2 hours'";
 
 impl Stage {
     pub(super) async fn quiet(&mut self) {
