@@ -93,31 +93,21 @@ pub struct Difference {
     pub reason: Option<String>,
 }
 
-/// What was compared with a provider before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Compared {
-    /// Up to when; `None`: nothing was.
-    pub until: Option<Timestamp>,
-    /// When what differs still was begun, the oldest of it.
-    pub open_since: Option<Timestamp>,
-}
-
-/// What was compared with a provider before.
+/// Up to when a provider was compared. `None`: it was not yet.
 ///
 /// # Errors
 /// When the database is gone.
-pub async fn compared(tx: &mut ControlTx, of: ProviderName) -> Result<Compared, Error> {
-    let row = sqlx::query!(
-        "SELECT (SELECT max(to_at) FROM reconciliations WHERE provider = $1) AS until,
-            (SELECT min(begun_at) FROM reconciliation_differences WHERE provider = $1 AND state = 'Open') AS open_since",
+pub async fn compared_until(
+    tx: &mut ControlTx,
+    of: ProviderName,
+) -> Result<Option<Timestamp>, Error> {
+    let until = sqlx::query_scalar!(
+        "SELECT max(to_at) FROM reconciliations WHERE provider = $1",
         of.as_str()
     )
     .fetch_one(tx.connection())
     .await?;
-    Ok(Compared {
-        until: row.until.map(|at| at.to_jiff()),
-        open_since: row.open_since.map(|at| at.to_jiff()),
-    })
+    Ok(until.map(|at| at.to_jiff()))
 }
 
 /// Keeps a difference, or what it is by now. One that was ended and differs again is open again, unless it was accepted.
@@ -214,7 +204,8 @@ pub async fn note_compared(
 /// # Errors
 /// When the database is gone or holds what this release does not know.
 pub async fn list(tx: &mut ControlTx, open: bool, page: Page) -> Result<Rows<Difference>, Error> {
-    let rows = find(tx, None, open, page.after, page.limit.probe()).await?;
+    let wanted = Wanted { open, after: page.after, ..Wanted::default() };
+    let rows = find(tx, &wanted, page.limit.probe()).await?;
     Ok(Rows::cut(rows, page.limit, |found| found.id.as_uuid()))
 }
 
@@ -223,27 +214,47 @@ pub async fn list(tx: &mut ControlTx, open: bool, page: Page) -> Result<Rows<Dif
 /// # Errors
 /// `NotFound` when there is none of that id.
 pub async fn get(tx: &mut ControlTx, id: DifferenceId) -> Result<Difference, Error> {
-    find(tx, Some(id), false, None, 1).await?.into_iter().next().ok_or(Error::NotFound)
+    let wanted = Wanted { id: Some(id), ..Wanted::default() };
+    find(tx, &wanted, 1).await?.into_iter().next().ok_or(Error::NotFound)
 }
 
-async fn find(
+/// Open differences with a provider about what was begun before a time, the youngest first, up to `count`.
+///
+/// # Errors
+/// When the database is gone or holds what this release does not know.
+pub async fn open_before(
     tx: &mut ControlTx,
+    of: ProviderName,
+    before: Timestamp,
+    count: i64,
+) -> Result<Vec<Difference>, Error> {
+    let wanted = Wanted { open: true, begun_before: Some((of, before)), ..Wanted::default() };
+    find(tx, &wanted, count).await
+}
+
+#[derive(Default)]
+struct Wanted {
     id: Option<DifferenceId>,
     open: bool,
     after: Option<uuid::Uuid>,
-    count: i64,
-) -> Result<Vec<Difference>, Error> {
+    begun_before: Option<(ProviderName, Timestamp)>,
+}
+
+async fn find(tx: &mut ControlTx, wanted: &Wanted, count: i64) -> Result<Vec<Difference>, Error> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id: DifferenceId", provider, what, reference, tenant_id AS "tenant_id: TenantId", currency,
             ours_minor, theirs_minor, begun_at, found_at, state, reason
         FROM reconciliation_differences
         WHERE ($1::uuid IS NULL OR id = $1) AND (NOT $2 OR state = 'Open') AND ($3::uuid IS NULL OR id < $3)
+            AND ($5::text IS NULL OR provider = $5 AND begun_at < $6)
         ORDER BY id DESC
         LIMIT $4"#,
-        id as _,
-        open,
-        after,
-        count
+        wanted.id as _,
+        wanted.open,
+        wanted.after,
+        count,
+        wanted.begun_before.map(|(of, _)| of.as_str()),
+        wanted.begun_before.map(|(_, before)| before.to_sqlx()) as _
     )
     .fetch_all(tx.connection())
     .await?;
@@ -266,9 +277,11 @@ async fn find(
     differences.collect()
 }
 
-/// How a difference ends, other than by itself.
+/// How a difference ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending<'a> {
+    /// It is the same on both sides by now, or on neither.
+    Matched,
     /// By entries that were posted for it.
     Repaired,
     /// An operator says why it may stay.
@@ -286,6 +299,7 @@ pub async fn end(
     now: Timestamp,
 ) -> Result<bool, Error> {
     let (state, reason) = match ending {
+        Ending::Matched => ("Matched", None),
         Ending::Repaired => ("Repaired", None),
         Ending::Accepted(reason) => ("Accepted", Some(reason)),
     };

@@ -7,18 +7,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::id::{DifferenceId, TenantId};
-use domain::payment::{ChargeKey, ProviderName, RefundKey};
+use domain::money::Money;
+use domain::payment::{ChargeKey, ChargeState, DisputeState, ProviderName, RefundKey, RefundState};
 use jiff::{SignedDuration, Timestamp};
-use payments::{PaymentError, Provider, Settled, SettledKind};
-use store::reconciliation::{self, Compared, Difference, Recorded};
+use payments::{About, Fact, PaymentError, Provider, Settled, SettledKind};
+use store::reconciliation::{self, Difference, Ending, Recorded};
 
 use crate::app::App;
 
 /// So far back it is compared, from where it was compared last: what took days to settle is seen, and the refund that a bank
 /// sends back, which may be up to 30 days later.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24 * 35);
-/// What differs stays in sight for so long after it was begun; an operator ends what is older.
-const OPEN_WINDOW: SignedDuration = SignedDuration::from_hours(24 * 90);
+/// What differs and was begun before is looked up one by one; so many of it.
+const OLDER_MAX: i64 = 500;
 /// What is younger may be on its way.
 const QUIET: SignedDuration = SignedDuration::from_hours(1);
 /// By so much a provider's clock, and when it heard of a charge, may differ from ours.
@@ -41,7 +42,10 @@ async fn compare(app: &App, provider: &Arc<dyn Provider>) -> anyhow::Result<()> 
     let to = now - QUIET;
     let name = provider.name();
     let mut tx = app.store.control().await?;
-    let from = begin(reconciliation::compared(&mut tx, name).await?, to);
+    // Whatever kept a provider from being compared, nothing is left out.
+    let until = reconciliation::compared_until(&mut tx, name).await?.unwrap_or(to);
+    let from = until.min(to) - WINDOW;
+    let older = reconciliation::open_before(&mut tx, name, from, OLDER_MAX).await?;
     drop(tx);
     let theirs = match provider.settled(from - MARGIN, to + MARGIN).await {
         Ok(theirs) => theirs,
@@ -49,9 +53,22 @@ async fn compare(app: &App, provider: &Arc<dyn Provider>) -> anyhow::Result<()> 
         Err(PaymentError::Unsupported(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let references: Vec<_> = theirs.iter().map(|one| one.reference.clone()).collect();
+    let mut older_theirs = Vec::new();
+    for found in &older {
+        older_theirs.push(provider.read(&about(found)).await?.as_ref().and_then(moved));
+    }
+
+    let references = theirs.iter().map(|one| &one.reference);
+    let references: Vec<_> =
+        references.chain(older.iter().map(|one| &one.reference)).cloned().collect();
     let mut tx = app.store.control().await?;
     let ours = reconciliation::recorded(&mut tx, name, from, to, &references).await?;
+    for (found, theirs) in older.iter().zip(older_theirs) {
+        let same = |one: &&Recorded| one.what == found.what && one.reference == found.reference;
+        if ours.iter().find(same).map(|one| one.amount) == theirs {
+            reconciliation::end(&mut tx, found.id, Ending::Matched, now).await?;
+        }
+    }
     let compared = theirs.len() + ours.len();
     let differ = side_by_side(name, theirs, ours, (from, to), now);
     for found in &differ {
@@ -64,10 +81,24 @@ async fn compare(app: &App, provider: &Arc<dyn Provider>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// From when on is compared up to `to`. Whatever kept a provider from being compared, nothing is left out.
-fn begin(before: Compared, to: Timestamp) -> Timestamp {
-    let open = before.open_since.unwrap_or(to).max(to - OPEN_WINDOW);
-    (before.until.unwrap_or(to).min(to) - WINDOW).min(open)
+/// What a difference is about.
+fn about(found: &Difference) -> About {
+    let reference = found.reference.clone();
+    match found.what.as_str() {
+        "Payment" => About::Charge(reference),
+        "Refund" => About::Refund(reference),
+        _ => About::Dispute(reference),
+    }
+}
+
+/// How much it has moved, and has not moved back: a refund that came back and a dispute that was won have moved nothing.
+fn moved(fact: &Fact) -> Option<Money> {
+    match fact {
+        Fact::Charge(_, charge) if charge.state == ChargeState::Succeeded => Some(charge.amount),
+        Fact::Refund(_, refund) if refund.state != RefundState::Failed => Some(refund.amount),
+        Fact::Dispute(_, dispute) if dispute.state != DisputeState::Won => Some(dispute.amount),
+        Fact::Charge(..) | Fact::Refund(..) | Fact::Dispute(..) | Fact::Method(..) => None,
+    }
 }
 
 /// Compares both sides by `what` and reference. What was begun outside of `[from, to)` is looked at only to find what the
@@ -91,7 +122,7 @@ fn side_by_side(
     }
     let mut differ = Vec::new();
     for ((what, reference), (theirs, ours)) in all {
-        let amount = |side: Option<domain::money::Money>| side.map(|money| money.amount_minor);
+        let amount = |side: Option<Money>| side.map(|money| money.amount_minor);
         let their_amount = theirs.as_ref().map(|one| one.amount);
         let our_amount = ours.as_ref().map(|one| one.amount);
         if their_amount == our_amount {
@@ -137,7 +168,7 @@ fn tenant_of(key: &str) -> Option<TenantId> {
 
 #[cfg(test)]
 mod tests {
-    use domain::money::{Currency, Money};
+    use domain::money::Currency;
     use uuid::Uuid;
 
     use super::*;
@@ -168,24 +199,6 @@ mod tests {
             amount: usd(amount),
             begun_at: at(day),
         }
-    }
-
-    #[test]
-    fn nothing_is_left_out_and_what_is_open_stays_in_sight_for_a_while() {
-        let to = at("2026-11-30T00:00:00Z");
-        let begins = |until: Option<&str>, open_since: Option<&str>| {
-            begin(Compared { until: until.map(at), open_since: open_since.map(at) }, to)
-        };
-        let day = |text: &str| at(&format!("{text}T00:00:00Z"));
-        assert_eq!(begins(None, None), day("2026-10-26"));
-        assert_eq!(begins(Some("2026-11-29T00:00:00Z"), None), day("2026-10-25"));
-        assert_eq!(begins(Some("2026-06-30T00:00:00Z"), None), day("2026-05-26"));
-        let young = begins(Some("2026-11-29T00:00:00Z"), Some("2026-11-20T00:00:00Z"));
-        assert_eq!(young, day("2026-10-25"));
-        let old = begins(Some("2026-11-29T00:00:00Z"), Some("2026-09-15T00:00:00Z"));
-        assert_eq!(old, day("2026-09-15"));
-        let too_old = begins(Some("2026-11-29T00:00:00Z"), Some("2026-01-01T00:00:00Z"));
-        assert_eq!(too_old, day("2026-09-01"));
     }
 
     #[test]

@@ -6,12 +6,11 @@
 
 use domain::event::Action;
 use domain::id::{DifferenceId, TenantId};
-use domain::payment::{DisputeState, RefundState};
-use payments::{About, Fact};
 use serde_json::json;
 use store::reconciliation::{self, Difference, Ending};
 
 use super::super::{event, outcome_of};
+use super::{about, moved};
 use crate::app::App;
 use crate::jobs::billing::{tell, tenant_now};
 use crate::runtime::outcome::Outcome;
@@ -37,27 +36,11 @@ pub(in crate::jobs::payments) async fn repair(
     }
 }
 
-/// Whether the money of a refund or dispute is there again: the bank sent it back, or the dispute was won. That is how
-/// what is on record of it comes to be nowhere at the provider.
-fn is_undone(fact: &Fact) -> bool {
-    match fact {
-        Fact::Refund(_, refund) => refund.state == RefundState::Failed,
-        Fact::Dispute(_, dispute) => dispute.state == DisputeState::Won,
-        Fact::Charge(..) | Fact::Method(..) => false,
-    }
-}
-
 async fn settle_again(app: &App, tenant: TenantId, found: &Difference) -> anyhow::Result<Outcome> {
-    let reference = found.reference.clone();
-    let about = match found.what.as_str() {
-        "Payment" => About::Charge(reference),
-        "Refund" => About::Refund(reference),
-        _ => About::Dispute(reference),
-    };
     let Some(provider) = app.providers.get(found.provider) else {
         return Ok(Outcome::Discard("the provider is not set up any more".to_owned()));
     };
-    let fact = match provider.read(&about).await {
+    let fact = match provider.read(&about(found)).await {
         Ok(fact) => fact,
         Err(error) => return outcome_of(error),
     };
@@ -65,7 +48,7 @@ async fn settle_again(app: &App, tenant: TenantId, found: &Difference) -> anyhow
         return Ok(Outcome::Discard("the provider does not know it as one of ours".to_owned()));
     };
     // Noted as repaired it would not be looked at again.
-    if found.ours_minor.is_some() && !is_undone(&fact) {
+    if found.ours_minor.is_some() && moved(&fact).is_some() {
         return Ok(Outcome::Discard(
             "the provider says of it what is on record; accept it once it is explained".to_owned(),
         ));
