@@ -2,6 +2,7 @@
 
 mod account;
 mod app;
+mod audit_keys;
 mod authorized;
 mod console;
 mod edge_keys;
@@ -21,6 +22,7 @@ mod routes;
 mod service;
 mod sessions;
 mod signing_keys;
+mod verify_audit;
 mod ways_to_pay;
 
 use std::io::Write as _;
@@ -40,6 +42,7 @@ use crate::app::{App, Keys};
 use crate::openapi::Listener;
 use crate::operator::OperatorApp;
 use crate::platform_credentials::CredentialCommand;
+use crate::verify_audit::VerifyAudit;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -59,7 +62,7 @@ struct Arguments {
 enum Command {
     /// Serve (the default).
     Serve,
-    /// Bring the database up to date, load config/plans.toml, and make the first signing key.
+    /// Bring the database up to date, load config/plans.toml, and make the first signing keys.
     Migrate,
     /// Write the OpenAPI document to standard output.
     Openapi {
@@ -67,6 +70,8 @@ enum Command {
         #[arg(long)]
         operator: bool,
     },
+    /// Verify an exported audit trail; needs the file and the published keys, and nothing of the installation.
+    VerifyAudit(VerifyAudit),
     /// Credentials of the applications behind the edge.
     ServiceCredential {
         #[command(subcommand)]
@@ -80,14 +85,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Some(Command::Openapi { operator }) = arguments.command {
-        return written(if operator {
-            openapi::text(operator::documented(), Listener::Operators)
-        } else {
-            openapi::text(router::documented(), Listener::Edge)
-        });
-    }
+    let command = match Arguments::parse().command {
+        Some(Command::Openapi { operator: true }) => {
+            return written(openapi::text(operator::documented(), Listener::Operators));
+        }
+        Some(Command::Openapi { operator: false }) => {
+            return written(openapi::text(router::documented(), Listener::Edge));
+        }
+        Some(Command::VerifyAudit(wish)) => return written(wish.run()),
+        command => command,
+    };
     let settings = match Settings::load() {
         Ok(settings) => settings,
         Err(error) => return failed(&error, EXIT_SETTINGS),
@@ -100,7 +107,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = runtime.context("no threads").and_then(|runtime| {
         runtime.block_on(async {
-            match arguments.command {
+            match command {
                 Some(Command::Migrate) => migrate(&settings).await,
                 Some(Command::ServiceCredential { command }) => {
                     credential(&settings, PlatformCredentialKind::Service, command).await
@@ -155,7 +162,9 @@ async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let url = &settings.database.url;
     store::migrate::migrate(url, &catalogue, now).await?;
     let owner = Store::connect_as_owner(url)?;
-    signing_keys::ensure(&owner, &Keys::read(settings)?, now).await?;
+    let keys = Keys::read(settings)?;
+    signing_keys::ensure(&owner, &keys, now).await?;
+    audit_keys::ensure(&owner, &keys, now).await?;
     tracing::info!("the database is up to date");
     Ok(())
 }

@@ -38,6 +38,8 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::delete))
         .routes(routes!(ip_allowlist::show, ip_allowlist::replace))
         .routes(routes!(audit_events::list))
+        .routes(routes!(audit_events::verification::verify))
+        .routes(routes!(audit_events::export::export))
         .routes(routes!(billing::show))
         .routes(routes!(billing::profile::show, billing::profile::put))
         .routes(routes!(billing::overage::show, billing::overage::put))
@@ -91,6 +93,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(auth::password::forgot))
         .routes(routes!(auth::password::reset))
         .routes(routes!(auth::jwks::show))
+        .routes(routes!(audit_events::keys::show_audit_keys))
 }
 
 /// Pages for people.

@@ -1,5 +1,6 @@
 //! What each job does, a file each; the list of them is `register.rs`.
 
+mod audit;
 mod billing;
 mod documents;
 mod payments;

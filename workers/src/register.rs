@@ -3,14 +3,14 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jobs::QueueForm;
-use jobs::catalog::{Billing, Documents, Payments, SendEmail, Usage, Webhooks};
+use jobs::catalog::{Audit, Billing, Documents, Payments, SendEmail, Usage, Webhooks};
 
 use crate::runtime::Perform;
 use crate::runtime::monitor::{Crew, work};
 use crate::webhooks;
 
 /// Every queue with what works it.
-pub const REGISTER: [Registration; 6] = [
+pub const REGISTER: [Registration; 7] = [
     Registration::of::<SendEmail>(),
     Registration::of::<Usage>(),
     // Who works this queue delivers, too.
@@ -18,6 +18,7 @@ pub const REGISTER: [Registration; 6] = [
     Registration::of::<Billing>(),
     Registration::of::<Payments>(),
     Registration::of::<Documents>(),
+    Registration::of::<Audit>(),
 ];
 
 /// A queue and what works it.

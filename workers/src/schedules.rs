@@ -3,14 +3,20 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::SignedDuration;
-use jobs::catalog::{Billing, Job, Payments, Usage, Webhooks};
+use jobs::catalog::{Audit, Billing, Job, Payments, Usage, Webhooks};
 use jobs::{Options, enqueue};
 use store::{ControlTx, Error};
 
 use crate::runtime::schedule::{CatchUp, Schedule};
 
 /// Every schedule.
-pub const SCHEDULES: [Schedule; 13] = [
+pub const SCHEDULES: [Schedule; 14] = [
+    Schedule {
+        name: "audit.place",
+        every: SignedDuration::from_secs(60),
+        catch_up: CatchUp::Once,
+        add: |tx, _| add(tx, Audit::Place),
+    },
     Schedule {
         name: "billing.run",
         every: SignedDuration::from_secs(60),

@@ -1,5 +1,10 @@
 //! A tenant's audit trail.
 
+pub(crate) mod export;
+pub(crate) mod keys;
+mod trail;
+pub(crate) mod verification;
+
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};

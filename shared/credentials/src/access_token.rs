@@ -88,6 +88,29 @@ pub struct PublicJwk {
     pub alg: String,
 }
 
+impl PublicJwk {
+    /// Of a key on Ed25519.
+    #[must_use]
+    pub fn ed25519(id: impl std::fmt::Display, public: &[u8]) -> Self {
+        Self {
+            kty: "OKP".to_owned(),
+            crv: "Ed25519".to_owned(),
+            x: URL_SAFE_NO_PAD.encode(public),
+            y: None,
+            kid: id.to_string(),
+            usage: "sig".to_owned(),
+            alg: "EdDSA".to_owned(),
+        }
+    }
+
+    /// The public key of a key on Ed25519.
+    #[must_use]
+    pub fn ed25519_public(&self) -> Option<Vec<u8>> {
+        let is_ed25519 = self.kty == "OKP" && self.crv == "Ed25519";
+        is_ed25519.then(|| URL_SAFE_NO_PAD.decode(&self.x).ok()).flatten()
+    }
+}
+
 /// A new signing key could not be made or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an Ed25519 key in PKCS #8 form")]
@@ -103,15 +126,7 @@ pub fn generate_signing_key(
 ) -> Result<(Secret<Vec<u8>>, PublicJwk), SigningKeyError> {
     let document = Ed25519KeyPair::generate_pkcs8(random).map_err(|_| SigningKeyError)?;
     let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(|_| SigningKeyError)?;
-    let jwk = PublicJwk {
-        kty: "OKP".to_owned(),
-        crv: "Ed25519".to_owned(),
-        x: URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()),
-        y: None,
-        kid: id.to_string(),
-        usage: "sig".to_owned(),
-        alg: "EdDSA".to_owned(),
-    };
+    let jwk = PublicJwk::ed25519(id, pair.public_key().as_ref());
     Ok((Secret::new(document.as_ref().to_vec()), jwk))
 }
 

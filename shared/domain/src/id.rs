@@ -166,6 +166,8 @@ ids! {
     BankEntryId = "bankentry";
     /// One entry of a tenant's audit trail.
     AuditEventId = "audit";
+    /// A key that signs heads of audit trails.
+    AuditKeyId = "auditkey";
     /// One request through the edge.
     RequestId = "req";
     /// A published key that signs access tokens.

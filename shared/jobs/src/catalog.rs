@@ -27,13 +27,14 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// Every queue, for whoever looks at the jobs without doing them.
-pub const QUEUES: [QueueForm; 6] = [
+pub const QUEUES: [QueueForm; 7] = [
     QueueForm::of::<SendEmail>(),
     QueueForm::of::<Usage>(),
     QueueForm::of::<Webhooks>(),
     QueueForm::of::<Billing>(),
     QueueForm::of::<Payments>(),
     QueueForm::of::<Documents>(),
+    QueueForm::of::<Audit>(),
 ];
 
 /// Works on what was counted. Each step may run twice, and beside itself.
@@ -199,6 +200,21 @@ impl Job for Documents {
     const VERSION: u16 = 1;
     const ATTEMPTS_MAX: u16 = 25;
     const TIMEOUT: Duration = Duration::from_secs(60);
+}
+
+/// Works on audit trails. Each step may run twice, and beside itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Audit {
+    /// Gives events that were written their places in their tenants' trees, and signs the heads.
+    Place,
+}
+
+impl Job for Audit {
+    const QUEUE: &'static str = "audit";
+    const VERSION: u16 = 1;
+    const ATTEMPTS_MAX: u16 = 25;
+    const TIMEOUT: Duration = Duration::from_secs(600);
 }
 
 /// Renders and sends one message. What is mailed is looked up when it is sent; what has changed since

@@ -91,6 +91,7 @@ mod tests {
     fn the_names_of_queues_do_not_change() {
         // Jobs of earlier releases wait under them.
         let names = QUEUES.map(|form| form.name).join(" ");
-        expect_test::expect!["email usage webhooks billing payments documents"].assert_eq(&names);
+        expect_test::expect!["email usage webhooks billing payments documents audit"]
+            .assert_eq(&names);
     }
 }

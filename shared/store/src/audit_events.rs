@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use audit_log::Entry;
 use domain::event::{Action, ActorKind};
 use domain::id::{AuditEventId, RequestId};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::page::{Page, Rows};
@@ -102,6 +104,68 @@ pub async fn record(tx: &mut TenantTx, actor: &Actor, event: &NewAuditEvent) -> 
     Ok(())
 }
 
+/// A row of the table.
+struct Row {
+    id: AuditEventId,
+    at: jiff_sqlx::Timestamp,
+    actor_kind: String,
+    actor_id: Option<String>,
+    action: String,
+    target: String,
+    changes: Value,
+    address: Option<IpNet>,
+    request_id: Option<String>,
+}
+
+impl From<Row> for AuditEvent {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            at: row.at.to_jiff(),
+            actor_kind: row.actor_kind,
+            actor_id: row.actor_id,
+            action: row.action,
+            target: row.target,
+            changes: row.changes,
+            address: row.address.map(|network| network.addr()),
+            request_id: row.request_id,
+        }
+    }
+}
+
+impl AuditEvent {
+    /// In the form that is hashed and exported.
+    #[must_use]
+    pub fn entry(&self) -> Entry<'_> {
+        Entry {
+            id: self.id,
+            at: self.at,
+            actor_kind: &self.actor_kind,
+            actor_id: self.actor_id.as_deref(),
+            action: &self.action,
+            target: &self.target,
+            changes: &self.changes,
+            address: self.address,
+            request_id: self.request_id.as_deref(),
+        }
+    }
+}
+
+/// Those of the tenant's events with these ids, oldest first.
+pub(crate) async fn of_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<AuditEvent>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id AS "id: AuditEventId", at AS "at: jiff_sqlx::Timestamp", actor_kind, actor_id, action, target, changes,
+            address AS "address: IpNet", request_id
+        FROM audit_events WHERE tenant_id = $1 AND id = ANY ($2) ORDER BY id"#,
+        tx.tenant_id() as _,
+        ids
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(AuditEvent::from).collect())
+}
+
 /// A page of the tenant's events, newest first.
 ///
 /// # Errors
@@ -111,8 +175,9 @@ pub async fn list(
     filter: &AuditFilter,
     page: Page,
 ) -> Result<Rows<AuditEvent>, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT id, at, actor_kind, actor_id, action, target, changes,
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id AS "id: AuditEventId", at AS "at: jiff_sqlx::Timestamp", actor_kind, actor_id, action, target, changes,
             address AS "address: IpNet", request_id
         FROM audit_events
         WHERE tenant_id = $1
@@ -133,19 +198,6 @@ pub async fn list(
     )
     .fetch_all(tx.connection())
     .await?;
-    let events = rows
-        .into_iter()
-        .map(|row| AuditEvent {
-            id: row.id,
-            at: row.at.to_jiff(),
-            actor_kind: row.actor_kind,
-            actor_id: row.actor_id,
-            action: row.action,
-            target: row.target,
-            changes: row.changes,
-            address: row.address.map(|network| network.addr()),
-            request_id: row.request_id,
-        })
-        .collect();
+    let events = rows.into_iter().map(AuditEvent::from).collect();
     Ok(Rows::cut(events, page.limit, |event: &AuditEvent| event.id.as_uuid()))
 }

@@ -5,6 +5,8 @@
 
 pub mod api_keys;
 pub mod audit_events;
+pub mod audit_keys;
+pub mod audit_tree;
 pub mod bank_entries;
 pub mod bank_statements;
 pub mod billing;

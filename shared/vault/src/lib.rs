@@ -30,6 +30,8 @@ pub enum Purpose {
     PaymentMethods,
     /// Keys that sign access tokens.
     SigningKeys,
+    /// Keys that sign heads of audit trails.
+    AuditKeys,
     /// Webhooks: what signs them, their payloads, the answers to them.
     Webhooks,
 }
@@ -41,6 +43,7 @@ impl Purpose {
         match self {
             Self::PaymentMethods => "payment_methods",
             Self::SigningKeys => "signing_keys",
+            Self::AuditKeys => "audit_keys",
             Self::Webhooks => "webhooks",
         }
     }

@@ -2,6 +2,7 @@
 //! specification.
 
 mod api_keys;
+mod audit_log;
 mod authentication;
 mod bad_input;
 mod hosts;

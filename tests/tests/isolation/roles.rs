@@ -110,6 +110,8 @@ async fn the_control_tables_are_open_to_these_roles_only() {
     ));
     expect![[r#"
         [
+            "audit_keys: pytake_worker SELECT",
+            "audit_unplaced: pytake_api INSERT+SELECT, pytake_worker DELETE+INSERT+SELECT",
             "bank_entries: pytake_billing SELECT, pytake_operator INSERT+SELECT, pytake_worker INSERT+SELECT",
             "bank_statements: pytake_operator INSERT+SELECT, pytake_worker INSERT+SELECT",
             "coupons: pytake_api SELECT, pytake_worker SELECT",

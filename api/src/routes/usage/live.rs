@@ -57,10 +57,7 @@ pub(crate) async fn watch(
     State(app): State<App>,
     auth: Authorized<needs::ViewUsage>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let Ok(permit) = app.streams.clone().try_acquire_owned() else {
-        let detail = "Too many streams are open; ask again shortly.";
-        return Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(1));
-    };
+    let permit = app.streams.clone().try_acquire_owned().map_err(|_| too_many_streams())?;
     let now = Instant::now();
     let live = Live {
         tenant_id: auth.tenant_id(),
@@ -71,6 +68,12 @@ pub(crate) async fn watch(
         _permit: permit,
     };
     Ok(Sse::new(unfold(live, event)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// Answers that last take from the same number.
+pub(crate) fn too_many_streams() -> Problem {
+    let detail = "Too many streams are open; ask again shortly.";
+    Problem::new(ProblemKind::Overloaded, detail).retry_after(1)
 }
 
 /// The next event, when something has changed; `None` at the stream's end.
