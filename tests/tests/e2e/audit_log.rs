@@ -102,7 +102,7 @@ async fn what_was_not_touched_is_intact_here_and_elsewhere() {
     // Of another head nothing is.
     let other = format!("?size={size}&root={}", "0".repeat(64));
     assert_eq!(trail.fault(&other).await, format!("other_than_signed {size}"));
-    for nonsense in ["?size=1", "?root=00", "?size=1&root=xyz", "?size=-1"] {
+    for nonsense in ["?size=1", "?root=00", "?size=1&root=xyz", "?size=-1", "?size=0&root=00"] {
         let path = trail.owner.path(&format!("/audit-events/verification{nonsense}"));
         let status = trail.owner.get(&path).await.status;
         assert!([400, 422].contains(&status), "{nonsense}: {status}");

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::authorized::{Authorized, needs};
 use crate::extract::malformed_query;
 use crate::problem::Problem;
+use crate::routes::usage::live::too_many_streams;
 
 /// What came of it.
 #[derive(Serialize, ToSchema)]
@@ -65,7 +66,8 @@ impl FaultBody {
 /// A head that was kept.
 #[derive(Deserialize, IntoParams)]
 pub(crate) struct RememberedQuery {
-    /// Of how many events it is.
+    /// Of how many events it is, at least 1.
+    #[param(minimum = 1)]
     size: Option<u64>,
     /// Its root.
     root: Option<String>,
@@ -76,6 +78,10 @@ impl RememberedQuery {
         let mut faults = Faults::new();
         let remembered = match (self.size, self.root) {
             (None, None) => None,
+            (Some(0), _) => {
+                faults.push("/size", "must be at least 1");
+                None
+            }
             (Some(size), Some(root)) => {
                 faults.check("/root", root.parse()).map(|root| (size, root))
             }
@@ -111,6 +117,8 @@ pub(crate) async fn verify(
 ) -> Result<Json<VerificationBody>, Problem> {
     let Query(query) = query.map_err(|_| malformed_query())?;
     let remembered = query.parse()?;
+    // It takes as long as there are events.
+    let _permit = app.streams.clone().try_acquire_owned().map_err(|_| too_many_streams())?;
     let mut tx = auth.begin(&app).await?;
 
     let outcome = examine(&mut tx, remembered).await?;
