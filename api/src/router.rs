@@ -36,6 +36,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(invitations::accept))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::delete))
+        .routes(routes!(api_keys::rotate::rotate))
         .routes(routes!(ip_allowlist::show, ip_allowlist::replace))
         .routes(routes!(audit_events::list))
         .routes(routes!(audit_events::verification::verify))

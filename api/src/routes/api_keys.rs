@@ -1,12 +1,14 @@
 //! API keys of a tenant. The key is shown once, in the answer that makes it.
 
+pub(crate) mod rotate;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use credentials::api_key::ApiKey;
 use domain::event::Action;
 use domain::faults::Faults;
-use domain::id::ApiKeyId;
+use domain::id::{ApiKeyId, MembershipId};
 use domain::name::KeyName;
 use domain::permission::Scope;
 use domain::problem::ProblemKind;
@@ -15,6 +17,7 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::TenantTx;
 use store::api_keys::{self, ApiKeyRecord};
 use utoipa::ToSchema;
 use webhooks::events::tenant::{ApiKeyCreated, ApiKeyData, ApiKeyRevoked, RevokedApiKeyData};
@@ -172,10 +175,7 @@ pub(crate) async fn create(
     };
     let new = body.value;
     check_scopes(&auth, &new.scopes)?;
-    // No scope stands for `ManageApiKeys`, so the caller is a member; a key cannot make keys.
-    let created_by = auth.membership_id().ok_or_else(|| {
-        Problem::new(ProblemKind::PermissionDenied, "Only a signed-in member can create API keys.")
-    })?;
+    let created_by = creator(&auth)?;
 
     let now = app.now();
     let secret = ApiKey::generate(random());
@@ -196,21 +196,42 @@ pub(crate) async fn create(
         revoked_at: None,
         last_used_at: None,
     };
-    api_keys::insert(&mut tx, &record, secret.hash(&app.keys.api_keys).as_bytes()).await?;
+    let shown = keep(&app, &auth, &mut tx, &record, &secret, None).await?;
+
+    let response = first.answer(&app, &mut tx, StatusCode::CREATED, &shown).await?;
+    auth.caller.commit(tx).await?;
+    Ok(response)
+}
+
+/// Stores a new key and tells of it; `replaces`: the one in whose place it comes.
+async fn keep(
+    app: &App,
+    auth: &Authorized<needs::ManageApiKeys>,
+    tx: &mut TenantTx,
+    record: &ApiKeyRecord,
+    secret: &ApiKey,
+    replaces: Option<ApiKeyId>,
+) -> Result<ApiKeyBody, Problem> {
+    api_keys::insert(tx, record, secret.hash(&app.keys.api_keys).as_bytes()).await?;
     let changes = json!({
         "name": record.name,
         "scopes": record.scopes,
         "rate_limit": record.rate_limit,
         "ip_allowlist": record.networks,
         "expires_at": record.expires_at,
+        "replaces": replaces,
     });
-    auth.caller.audit(&app, &mut tx, Action::ApiKeyCreated, record.id, changes).await?;
-    events::publish(&app, &mut tx, &told(&record)).await?;
+    auth.caller.audit(app, tx, Action::ApiKeyCreated, record.id, changes).await?;
+    events::publish(app, tx, &told(record)).await?;
+    let key = Some(secret.expose().clone());
+    Ok(ApiKeyBody { key, ..ApiKeyBody::new(record, record.created_at) })
+}
 
-    let shown = ApiKeyBody { key: Some(secret.expose().clone()), ..ApiKeyBody::new(&record, now) };
-    let response = first.answer(&app, &mut tx, StatusCode::CREATED, &shown).await?;
-    auth.caller.commit(tx).await?;
-    Ok(response)
+/// No scope stands for `ManageApiKeys`, so the caller is a member; a key cannot make keys.
+fn creator(auth: &Authorized<needs::ManageApiKeys>) -> Result<MembershipId, Problem> {
+    auth.membership_id().ok_or_else(|| {
+        Problem::new(ProblemKind::PermissionDenied, "Only a signed-in member can create API keys.")
+    })
 }
 
 /// What webhooks say of a new key.

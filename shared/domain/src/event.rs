@@ -68,6 +68,8 @@ actions! {
     PasswordChanged = "password.changed",
     /// An API key was created.
     ApiKeyCreated = "api_key.created",
+    /// An API key was replaced by a new one, and ends.
+    ApiKeyRotated = "api_key.rotated",
     /// An API key was deleted.
     ApiKeyRevoked = "api_key.revoked",
     /// The tenant's address allowlist changed.

@@ -118,6 +118,37 @@ pub async fn get(tx: &mut TenantTx, id: ApiKeyId) -> Result<ApiKeyRecord, Error>
     Ok(row.into())
 }
 
+/// As [`get`], and nobody else changes it until the transaction ends.
+///
+/// # Errors
+/// `NotFound` when there is none in this tenant.
+pub async fn get_for_update(tx: &mut TenantTx, id: ApiKeyId) -> Result<ApiKeyRecord, Error> {
+    sqlx::query!(
+        "SELECT id FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+        tx.tenant_id() as _,
+        id as _
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    get(tx, id).await
+}
+
+/// A key ends by itself at a time.
+///
+/// # Errors
+/// When the database is gone.
+pub async fn end_at(tx: &mut TenantTx, id: ApiKeyId, at: Timestamp) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE api_keys SET expires_at = $3 WHERE tenant_id = $1 AND id = $2",
+        tx.tenant_id() as _,
+        id as _,
+        at.to_sqlx() as _
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// A page of the tenant's keys that were not deleted, newest first.
 ///
 /// # Errors

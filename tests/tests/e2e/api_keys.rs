@@ -96,3 +96,59 @@ async fn a_keys_own_limit_is_narrower_than_the_plans() {
     assert_eq!(program.get("/api/v1/dashboard").await.problem(), "429 rate-limit-exceeded");
     owner.get("/api/v1/dashboard").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_key_that_is_rotated_is_good_beside_its_successor_until_the_overlap_ends() {
+    let app = App::start().await;
+    let owner = app.tenant("acme", "Pro").await;
+    let body = json!({
+        "name": "Reader", "permissions": ["usage.read"], "rate_limit": 500, "expires_in_days": 90,
+        "ip_allowlist": ["127.0.0.0/8"],
+    });
+    let first = owner.post(&owner.path("/api-keys"), body).await.expect(201);
+    let rotate = |id: String| owner.path(&format!("/api-keys/{id}/rotate"));
+    let second = owner.post(&rotate(first.text("/id")), json!({})).await.expect(201);
+    for same in ["name", "permissions", "rate_limit", "ip_allowlist"] {
+        assert_eq!(first.json()[same], second.json()[same], "{same}");
+    }
+    assert_ne!(first.text("/key"), second.text("/key"));
+    let hours = |answer: &serde_json::Value| {
+        let time = |name: &str| -> jiff::Timestamp {
+            answer[name].as_str().expect("a time").parse().expect("a time")
+        };
+        time("expires_at").duration_since(time("created_at")).as_hours()
+    };
+    assert_eq!(hours(&second.json()), 90 * 24);
+    let program = |answer: &harness::Answer| app.stranger().bearing(&answer.text("/key"));
+    program(&first).get("/api/v1/dashboard").await.expect(200);
+    program(&second).get("/api/v1/dashboard").await.expect(200);
+    let listed = owner.get(&owner.path("/api-keys")).await.expect(200).json();
+    assert_eq!(hours(&listed["data"][1]), 24);
+
+    // A longer overlap does not lengthen a life, and none ends it at once, here and at every edge.
+    owner.post(&rotate(first.text("/id")), json!({ "overlap_hours": 720 })).await.expect(201);
+    let listed = owner.get(&owner.path("/api-keys")).await.expect(200).json();
+    assert_eq!(hours(&listed["data"][2]), 24);
+    let last = owner.post(&rotate(second.text("/id")), json!({ "overlap_hours": 0 })).await;
+    let last = last.expect(201);
+    assert_eq!(program(&second).get("/api/v1/dashboard").await.problem(), "401 api-key-expired");
+    program(&last).get("/api/v1/dashboard").await.expect(200);
+
+    owner.post(&rotate(second.text("/id")), json!({})).await.expect(409);
+    owner.post(&rotate(last.text("/id")), json!({ "overlap_hours": 721 })).await.expect(422);
+    owner.delete(&owner.path(&format!("/api-keys/{}", last.text("/id")))).await.expect(204);
+    owner.post(&rotate(last.text("/id")), json!({})).await.expect(404);
+    program(&first).post(&rotate(first.text("/id")), json!({})).await.expect(403);
+}
+
+#[tokio::test]
+async fn nobody_rotates_a_key_that_may_do_what_they_may_not() {
+    let app = App::start().await;
+    let owner = app.verified(app.tenant("acme", "Pro").await).await;
+    let body = json!({ "name": "Billing", "permissions": ["billing.read"] });
+    let made = owner.post(&owner.path("/api-keys"), body).await.expect(201);
+    let admin = app.member(&owner, "admin@acme.com", "Admin").await;
+    let path = owner.path(&format!("/api-keys/{}/rotate", made.text("/id")));
+    assert_eq!(admin.post(&path, json!({})).await.problem(), "403 permission-denied");
+    app.stranger().bearing(&made.text("/key")).get(&owner.path("/billing")).await.expect(200);
+}
