@@ -3,12 +3,10 @@
 use audit_log::HeadSigner;
 use domain::id::AuditKeyId;
 use jiff::Timestamp;
-use store::{Store, audit_keys, data_keys};
+use store::{Store, audit_keys};
 use vault::{Owner, Place, Purpose};
 
 use crate::app::{Keys, random};
-
-const PURPOSE: Purpose = Purpose::AuditKeys;
 
 /// Makes the first key, unless there is one.
 pub(crate) async fn ensure(store: &Store, keys: &Keys, now: Timestamp) -> anyhow::Result<()> {
@@ -16,13 +14,7 @@ pub(crate) async fn ensure(store: &Store, keys: &Keys, now: Timestamp) -> anyhow
     if audit_keys::newest(&mut tx).await?.is_some() {
         return Ok(());
     }
-    let mut data_keys = keys.sealer.platform_keys_there(&mut tx, PURPOSE).await?;
-    if data_keys.is_empty() {
-        let stored = keys.sealer.first_key(Owner::Platform, PURPOSE)?;
-        data_keys::insert_platform(&mut tx, PURPOSE.as_str(), &stored, now).await?;
-        // Read again: another process may have been first, and its key is the one that counts.
-        data_keys = keys.sealer.platform_keys_there(&mut tx, PURPOSE).await?;
-    }
+    let data_keys = keys.sealer.platform_keys(&mut tx, Purpose::AuditKeys, now).await?;
     let id = AuditKeyId::new(now, random());
     let private = HeadSigner::generate()?;
     let key = HeadSigner::new(id, &private)?.key();

@@ -5,7 +5,7 @@ use credentials::access_token::{PublicJwk, TokenIssuer, generate_signing_key};
 use domain::id::SigningKeyId;
 use domain::secret::Secret;
 use jiff::Timestamp;
-use store::{ControlTx, Store, data_keys, signing_keys};
+use store::{Store, signing_keys};
 use vault::{Column, DataKeys, Owner, Place, Purpose};
 
 use crate::app::{Keys, random};
@@ -21,7 +21,7 @@ pub(crate) async fn load(
     let mut tx = store.control().await?;
     let stored = signing_keys::list(&mut tx).await?;
     let newest = stored.first().context("the table signing_keys is empty")?;
-    let data_keys = platform_keys(&mut tx, keys).await?;
+    let data_keys = keys.sealer.platform_keys_there(&mut tx, PURPOSE).await?;
     let private = data_keys.open(place(newest.id), &newest.private_sealed)?;
     let issuer = TokenIssuer::new(newest.id, &private)?;
     let published = stored
@@ -37,13 +37,7 @@ pub(crate) async fn ensure(store: &Store, keys: &Keys, now: Timestamp) -> anyhow
     if !signing_keys::list(&mut tx).await?.is_empty() {
         return Ok(());
     }
-    let mut data_keys = platform_keys(&mut tx, keys).await?;
-    if data_keys.is_empty() {
-        let stored = keys.sealer.first_key(Owner::Platform, PURPOSE)?;
-        data_keys::insert_platform(&mut tx, PURPOSE.as_str(), &stored, now).await?;
-        // Read again: another process may have been first, and its key is the one that counts.
-        data_keys = platform_keys(&mut tx, keys).await?;
-    }
+    let data_keys = keys.sealer.platform_keys(&mut tx, PURPOSE, now).await?;
     let id = SigningKeyId::new(now, random());
     let (private, public) = generate_signing_key(id, &ring::rand::SystemRandom::new())?;
     let key = signing_keys::SigningKey {
@@ -54,10 +48,6 @@ pub(crate) async fn ensure(store: &Store, keys: &Keys, now: Timestamp) -> anyhow
     signing_keys::insert_first(&mut tx, &key, now).await?;
     tx.commit().await?;
     Ok(())
-}
-
-async fn platform_keys(tx: &mut ControlTx, keys: &Keys) -> anyhow::Result<DataKeys> {
-    Ok(keys.sealer.platform_keys_there(tx, PURPOSE).await?)
 }
 
 fn seal(

@@ -47,24 +47,16 @@ pub fn verify_export(
     keys: Vec<HeadKey>,
     remembered: Option<(u64, Hash)>,
 ) -> Result<Report, ExportError> {
-    let mut verifier = Verifier::new(tenant_id, keys);
-    let mut remembered = remembered;
+    let mut verifier = Verifier::new(tenant_id, keys, remembered);
     for (place, line) in (1..).zip(lines.lines()) {
         let unreadable = |error| ExportError::Unreadable { line: place, error };
         let text = line.map_err(unreadable)?;
         match serde_json::from_str(&text).map_err(|error| unreadable(error.into()))? {
-            Line::Event(event) => verifier.event(event.get()),
+            Line::Event(event) => verifier.event(event.get())?,
             Line::Head(head) => verifier.head(&head)?,
         }
-        if let Some((size, root)) = remembered.filter(|(size, _)| *size == verifier.size()) {
-            verifier.remembered(size, root)?;
-            remembered = None;
-        }
     }
-    if let Some((size, root)) = remembered {
-        verifier.remembered(size, root)?;
-    }
-    Ok(verifier.report())
+    Ok(verifier.finish()?)
 }
 
 #[cfg(test)]

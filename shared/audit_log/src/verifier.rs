@@ -74,16 +74,18 @@ pub struct Report {
 pub struct Verifier {
     tenant_id: TenantId,
     keys: Vec<HeadKey>,
+    remembered: Option<(u64, Hash)>,
     tree: Frontier,
     heads: u64,
     signed: u64,
 }
 
 impl Verifier {
-    /// For a tenant's trail, whose heads are signed by one of `keys`.
+    /// For a tenant's trail, whose heads are signed by one of `keys`. `remembered`: size and root of a head that whoever
+    /// verifies has kept.
     #[must_use]
-    pub fn new(tenant_id: TenantId, keys: Vec<HeadKey>) -> Self {
-        Self { tenant_id, keys, tree: Frontier::default(), heads: 0, signed: 0 }
+    pub fn new(tenant_id: TenantId, keys: Vec<HeadKey>, remembered: Option<(u64, Hash)>) -> Self {
+        Self { tenant_id, keys, remembered, tree: Frontier::default(), heads: 0, signed: 0 }
     }
 
     /// How many events it has seen.
@@ -93,21 +95,30 @@ impl Verifier {
     }
 
     /// The next event, by the line that is hashed of it.
-    pub fn event(&mut self, line: &str) {
-        self.tree.push(Hash::leaf(line.as_bytes()));
+    ///
+    /// # Errors
+    /// When the events up to it are not those of the head that was kept.
+    pub fn event(&mut self, line: &str) -> Result<(), Fault> {
+        self.push(Hash::leaf(line.as_bytes()))
+    }
+
+    fn push(&mut self, leaf: Hash) -> Result<(), Fault> {
+        self.tree.push(leaf);
+        match self.remembered {
+            Some((size, root)) if size == self.size() => self.agrees(size, root),
+            _ => Ok(()),
+        }
     }
 
     /// The next event, whose hash is on record, too: one that was changed is named.
     ///
     /// # Errors
-    /// When it is not of this hash.
+    /// When it is not of this hash; as [`Self::event`].
     pub fn event_of(&mut self, line: &str, recorded: Hash) -> Result<(), Fault> {
-        let hash = Hash::leaf(line.as_bytes());
-        if hash != recorded {
+        if Hash::leaf(line.as_bytes()) != recorded {
             return Err(Fault::Changed { position: self.size() });
         }
-        self.tree.push(hash);
-        Ok(())
+        self.push(recorded)
     }
 
     /// A head of all events that it has seen.
@@ -121,17 +132,14 @@ impl Verifier {
         if !genuine {
             return Err(Fault::Forged { size });
         }
-        self.remembered(size, signed.head.root)?;
+        self.agrees(size, signed.head.root)?;
         self.heads += 1;
         self.signed = size;
         Ok(())
     }
 
-    /// A root that whoever verifies has kept: of as many events as it has seen.
-    ///
-    /// # Errors
-    /// When it is of other events, or of more.
-    pub fn remembered(&self, size: u64, root: Hash) -> Result<(), Fault> {
+    /// Whether a root is that of all events that it has seen.
+    fn agrees(&self, size: u64, root: Hash) -> Result<(), Fault> {
         if size > self.size() {
             return Err(Fault::CutOff { size, found: self.size() });
         }
@@ -142,9 +150,17 @@ impl Verifier {
     }
 
     /// That was all.
-    #[must_use]
-    pub fn report(&self) -> Report {
+    ///
+    /// # Errors
+    /// When the head that was kept is of more events.
+    pub fn finish(self) -> Result<Report, Fault> {
+        // Of as many it was held against when they were seen.
+        if let Some((size, root)) =
+            self.remembered.filter(|(size, _)| !(1..=self.size()).contains(size))
+        {
+            self.agrees(size, root)?;
+        }
         let (heads, signed) = (self.heads, self.signed);
-        Report { size: self.size(), root: self.tree.root(), heads, signed }
+        Ok(Report { size: self.size(), root: self.tree.root(), heads, signed })
     }
 }

@@ -76,11 +76,27 @@ impl Sealer {
         self.unwrap(Owner::Platform, purpose, &wrapped)
     }
 
-    /// A first key, wrapped, to be inserted.
+    /// The platform's own keys for `purpose`; the first is made if there is none.
     ///
     /// # Errors
-    /// When the system gives no randomness.
-    pub fn first_key(&self, owner: Owner, purpose: Purpose) -> Result<WrappedDataKey, Error> {
+    /// As [`Self::keys`].
+    pub async fn platform_keys(
+        &self,
+        tx: &mut impl Tx,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<DataKeys, Error> {
+        let keys = self.platform_keys_there(tx, purpose).await?;
+        if !keys.is_empty() {
+            return Ok(keys);
+        }
+        let key = self.first_key(Owner::Platform, purpose)?;
+        data_keys::insert_platform(tx, purpose.as_str(), &key, now).await?;
+        // Read again: another process may have been first, and its key is the one that counts.
+        self.platform_keys_there(tx, purpose).await
+    }
+
+    fn first_key(&self, owner: Owner, purpose: Purpose) -> Result<WrappedDataKey, Error> {
         let (_, wrapped) =
             DataKey::generate(self.provider.as_ref(), owner, purpose, 1, &self.entropy)?;
         Ok(WrappedDataKey { version: 1, wrapped })

@@ -143,14 +143,14 @@ pub(crate) async fn verify(
 
 async fn examine(
     tx: &mut TenantTx,
-    mut remembered: Option<(u64, Hash)>,
+    remembered: Option<(u64, Hash)>,
 ) -> Result<Result<Report, Fault>, Problem> {
     let extent = tree::extent(tx).await?;
     if extent.placed > extent.signed {
         return Ok(Err(Fault::HeadsGone { size: extent.signed, found: extent.placed }));
     }
     let keys = audit_keys::public(tx).await?;
-    let mut verifier = Verifier::new(tx.tenant_id(), keys);
+    let mut verifier = Verifier::new(tx.tenant_id(), keys, remembered);
     let mut trail = Trail::until(extent.signed);
     while let Some(step) = trail.next(tx).await? {
         let checked = match step {
@@ -166,20 +166,13 @@ async fn examine(
         if let Err(fault) = checked {
             return Ok(Err(fault));
         }
-        if let Some((size, root)) = remembered.filter(|(size, _)| *size == verifier.size()) {
-            if let Err(fault) = verifier.remembered(size, root) {
-                return Ok(Err(fault));
-            }
-            remembered = None;
-        }
     }
-    if let Some((size, root)) = remembered
-        && let Err(fault) = verifier.remembered(size, root)
-    {
-        return Ok(Err(fault));
-    }
+    let report = match verifier.finish() {
+        Ok(report) => report,
+        Err(fault) => return Ok(Err(fault)),
+    };
     match tree::unlisted(tx).await? {
         Some(event_id) => Ok(Err(Fault::Unlisted { event_id })),
-        None => Ok(Ok(verifier.report())),
+        None => Ok(Ok(report)),
     }
 }
